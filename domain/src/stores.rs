@@ -1,0 +1,4 @@
+//! Stores and what they sell.
+
+pub mod product;
+pub mod store;
