@@ -1,0 +1,4 @@
+//! Payments and invoices.
+
+pub mod invoice;
+pub mod payment;
