@@ -1,1 +1,26 @@
-//! placeholder
+//! The ledger: one gapless, commit-ordered history of everything that was
+//! said in the mall, on SQLite or PostgreSQL.
+//!
+//! It is event store and outbox at once: events, commands and replies enter
+//! in one transaction and are read from here by whoever carries them on, so
+//! nothing is ever published "after the commit".
+//!
+//! This crate knows aggregates only by their trait. It knows nothing of
+//! brokers, read models or GraphQL.
+
+pub mod message;
+
+pub mod append;
+pub mod error;
+
+pub mod clock;
+pub mod connect;
+pub mod ledger;
+pub mod tail;
+pub mod unit;
+
+pub mod dead_letters;
+pub mod timers;
+
+pub mod codec;
+pub mod upcast;

@@ -1,0 +1,147 @@
+//! What the ledger holds.
+
+use std::{fmt, sync::Arc};
+
+use mallbots_domain::id::AnyId;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// A place in the whole history: 1 for the first message, then one more for
+/// each, without gaps and in commit order. Zero is before everything.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Position(pub i64);
+
+/// A place in one stream: 1 for its first event. Zero is an empty stream.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Version(pub i64);
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What kind of message it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MessageKind {
+    /// Something that happened to an aggregate; part of its stream.
+    Event,
+    /// Something asked of a context.
+    Command,
+    /// What became of a command.
+    Reply,
+}
+
+impl MessageKind {
+    /// As it is stored and as it stands in subjects.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Event => "event",
+            Self::Command => "command",
+            Self::Reply => "reply",
+        }
+    }
+}
+
+/// Who did something, and what it belongs to. Recorded with each message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Metadata {
+    /// Who asked: a viewer, or a part of the mall (`saga`, `policy`, `timer`).
+    pub actor: String,
+    /// The request or message that was being handled: the same for all that one command made.
+    pub command_id: Uuid,
+    /// Where it all began: the same for everything that follows from one request.
+    pub correlation_id: Uuid,
+    /// The message that led to this one, when a message did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub causation_id: Option<Uuid>,
+    /// The W3C trace context of whoever asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
+}
+
+impl Metadata {
+    /// What a request from outside begins.
+    #[must_use]
+    pub fn begin(actor: impl Into<String>, request_id: Uuid) -> Self {
+        Self {
+            actor: actor.into(),
+            command_id: request_id,
+            correlation_id: request_id,
+            causation_id: None,
+            traceparent: None,
+        }
+    }
+
+    /// What follows from a recorded message.
+    #[must_use]
+    pub fn caused_by(&self, actor: impl Into<String>, cause: Uuid) -> Self {
+        Self {
+            actor: actor.into(),
+            command_id: cause,
+            correlation_id: self.correlation_id,
+            causation_id: Some(cause),
+            traceparent: self.traceparent.clone(),
+        }
+    }
+}
+
+/// A message as the ledger has it.
+#[derive(Debug, Clone)]
+pub struct Recorded {
+    /// Where it stands in all history.
+    pub position: Position,
+    /// What kind of message it is.
+    pub kind: MessageKind,
+    /// An event's stream; whom a command or a reply is for.
+    pub stream: AnyId,
+    /// An event's place in its stream; zero for commands and replies.
+    pub version: Version,
+    /// Its type: `<context>.<Type>`, such as `ordering.OrderCreated`.
+    pub name: String,
+    /// The shape of its payload, from 1.
+    pub schema_version: i32,
+    /// Its id, which follows from what caused it or sorts by time.
+    pub message_id: Uuid,
+    /// Its content, a JSON object.
+    pub payload: Box<str>,
+    /// [`Metadata`] as JSON, decoded only by those who ask.
+    pub metadata: Box<str>,
+    /// When it was recorded, in microseconds since the Unix epoch.
+    pub recorded_at: i64,
+}
+
+impl Recorded {
+    /// Its logical partition, `0..64`.
+    #[must_use]
+    pub const fn partition(&self) -> u8 {
+        self.stream.partition()
+    }
+
+    /// Who did it and why.
+    pub fn metadata(&self) -> Result<Metadata, serde_json::Error> {
+        serde_json::from_str(&self.metadata)
+    }
+
+    /// The bounded context it belongs to or is for: the first half of its name.
+    #[must_use]
+    pub fn context(&self) -> &str {
+        self.name.split_once('.').map_or("", |(context, _)| context)
+    }
+}
+
+/// Messages read together, shared by all who read them.
+pub type Messages = Arc<[Arc<Recorded>]>;
