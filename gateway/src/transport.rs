@@ -1,0 +1,79 @@
+//! The door: the way of every request from a socket's bytes to a schema and back.
+//!
+//! `pipeline` is what all requests share; each transport is one file over it.
+//! async-graphql executes and knows nothing of any of this: its own handlers
+//! take whatever comes (see `docs/adr` and the tests in `tests/it/transport.rs`).
+
+pub mod pipeline;
+
+pub mod guard;
+
+pub mod document_cache;
+
+mod variables;
+
+pub mod reply;
+
+pub mod context;
+
+pub mod origin;
+
+mod http;
+
+pub mod websocket;
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{Router, routing::any};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use self::{origin::Origins, pipeline::Pipeline, websocket::WebSocketSettings};
+
+/// How requests are taken in.
+#[derive(Debug, Clone)]
+pub struct TransportSettings {
+    /// The longest body of a request, in bytes.
+    pub max_body: usize,
+    /// How long a client may take to send its body.
+    pub body_timeout: Duration,
+    /// Which pages and host names may come in.
+    pub origins: Origins,
+    /// How sockets are kept.
+    pub websocket: WebSocketSettings,
+}
+
+impl Default for TransportSettings {
+    fn default() -> Self {
+        Self {
+            max_body: 256 * 1024,
+            body_timeout: Duration::from_secs(15),
+            origins: Origins::default(),
+            websocket: WebSocketSettings::default(),
+        }
+    }
+}
+
+/// What every transport needs.
+#[derive(Debug)]
+struct Door {
+    pipeline: Arc<Pipeline>,
+    settings: TransportSettings,
+    /// Canceled when the server drains: sockets say goodbye.
+    closing: CancellationToken,
+    /// Counts open sockets, so that the drain can wait for them.
+    sockets: TaskTracker,
+}
+
+/// The routes of GraphQL.
+///
+/// When `closing` is canceled, sockets finish what they must and close; they
+/// are tracked by `sockets`.
+pub fn router(
+    pipeline: Arc<Pipeline>,
+    settings: TransportSettings,
+    closing: CancellationToken,
+    sockets: TaskTracker,
+) -> Router {
+    let door = Arc::new(Door { pipeline, settings, closing, sockets });
+    Router::new().route("/graphql", any(http::answer)).with_state(door)
+}

@@ -1,0 +1,192 @@
+//! What resolvers know of the request they answer, beside its document.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use async_graphql::{Context, Value};
+use axum::http::{HeaderMap, HeaderName};
+use uuid::Uuid;
+
+use crate::error::{ClientError, ErrorCode};
+
+/// Who is asked to do something only once names the request with this header.
+pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// The W3C trace context of the caller.
+pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+/// Names the request in the answer, in its errors and in the log.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// One request: an HTTP request, or one operation on a socket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestContext {
+    /// Names it in the answer, in its errors and in the log. Minted here, time-ordered.
+    pub request_id: Uuid,
+    /// The caller's name for what is to happen only once.
+    pub idempotency_key: Option<String>,
+    /// The caller's W3C trace context, if it is well-formed.
+    pub traceparent: Option<String>,
+}
+
+impl RequestContext {
+    /// A request that brings nothing along.
+    pub fn mint() -> Self {
+        Self { request_id: Uuid::now_v7(), idempotency_key: None, traceparent: None }
+    }
+
+    /// Takes along what the headers say. A key that cannot be one is an error;
+    /// a trace context that cannot be one is ignored, as its standard says.
+    pub fn with_headers(self, headers: &HeaderMap) -> Result<Self, ClientError> {
+        let idempotency_key = match headers.get(IDEMPOTENCY_KEY) {
+            None => None,
+            Some(key) => Some(idempotency_key(key.as_bytes())?),
+        };
+        let traceparent = headers
+            .get(TRACEPARENT)
+            .and_then(|value| value.to_str().ok())
+            .filter(|value| is_traceparent(value))
+            .map(str::to_owned);
+        Ok(Self { idempotency_key, traceparent, ..self })
+    }
+}
+
+fn idempotency_key(key: &[u8]) -> Result<String, ClientError> {
+    std::str::from_utf8(key)
+        .ok()
+        .filter(|key| (1..=255).contains(&key.len()))
+        .filter(|key| key.bytes().all(|byte| byte.is_ascii_graphic()))
+        .map(str::to_owned)
+        .ok_or_else(|| {
+            ClientError::new(
+                ErrorCode::BadUserInput,
+                "an Idempotency-Key has 1 to 255 visible ASCII characters",
+            )
+            .on_field("Idempotency-Key")
+        })
+}
+
+/// Whether this is a `traceparent` of version 00 (W3C Trace Context, 3.2.2).
+fn is_traceparent(text: &str) -> bool {
+    let parts: Vec<_> = text.split('-').collect();
+    let hex = |part: &str, length: usize| {
+        part.len() == length && part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    let not_zero = |part: &str| part.bytes().any(|b| b != b'0');
+    match parts[..] {
+        [version, trace, parent, flags] => {
+            version == "00"
+                && hex(trace, 32)
+                && not_zero(trace)
+                && hex(parent, 16)
+                && not_zero(parent)
+                && hex(flags, 2)
+        }
+        _ => false,
+    }
+}
+
+/// The cursor after which a subscriber that was here before wants to go on,
+/// told beside the document: by `extensions.resume` of the subscribe payload,
+/// or by `resume` of `connection_init`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Resume(pub Option<String>);
+
+/// The payload a socket was opened with.
+#[derive(Debug, Clone, Default)]
+pub struct ConnectionInit(pub Arc<serde_json::Map<String, serde_json::Value>>);
+
+/// What resolvers add to `extensions` of the answer, or of the item of a
+/// subscription that is being made.
+#[derive(Debug, Clone, Default)]
+pub struct ResponseExtensions(Arc<Mutex<BTreeMap<String, Value>>>);
+
+impl ResponseExtensions {
+    /// Adds an entry, or replaces the one of that name.
+    pub fn set(&self, name: &str, value: impl Into<Value>) {
+        self.entries().insert(name.to_owned(), value.into());
+    }
+
+    /// Takes all entries out, so that the next item starts without.
+    pub(super) fn take(&self) -> BTreeMap<String, Value> {
+        std::mem::take(&mut *self.entries())
+    }
+
+    fn entries(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Value>> {
+        // A panic elsewhere cannot leave a map half changed.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Typed access to what the transport knows. Resolvers never look it up by type.
+pub trait TransportExt {
+    /// The request being answered.
+    fn request(&self) -> &RequestContext;
+
+    /// Where a subscriber wants to go on, if it said so beside the document.
+    fn resume(&self) -> Option<&str>;
+
+    /// What goes into `extensions` of the answer.
+    fn response_extensions(&self) -> &ResponseExtensions;
+}
+
+impl TransportExt for Context<'_> {
+    fn request(&self) -> &RequestContext {
+        self.data_unchecked()
+    }
+
+    fn resume(&self) -> Option<&str> {
+        self.data_opt::<Resume>().and_then(|resume| resume.0.as_deref())
+    }
+
+    fn response_extensions(&self) -> &ResponseExtensions {
+        self.data_unchecked()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(name: HeaderName, value: &str) -> Result<RequestContext, ClientError> {
+        let headers = HeaderMap::from_iter([(name, value.parse().unwrap())]);
+        RequestContext::mint().with_headers(&headers)
+    }
+
+    #[test]
+    fn an_idempotency_key_is_visible_ascii_of_at_most_255_characters() {
+        for key in ["a", "8e03978e-40d5-43dd-bc93-6894a57f9324", &"k".repeat(255)] {
+            assert_eq!(with(IDEMPOTENCY_KEY, key).unwrap().idempotency_key.as_deref(), Some(key));
+        }
+        for key in ["", "two words", "schlüssel", &"k".repeat(256)] {
+            let error = with(IDEMPOTENCY_KEY, key).unwrap_err();
+            assert_eq!(error.code, ErrorCode::BadUserInput, "{key:?}");
+        }
+    }
+
+    #[test]
+    fn a_trace_context_is_taken_along_and_a_broken_one_ignored() {
+        let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        assert_eq!(with(TRACEPARENT, good).unwrap().traceparent.as_deref(), Some(good));
+        for broken in [
+            "",
+            "00",
+            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-x",
+        ] {
+            assert_eq!(with(TRACEPARENT, broken).unwrap().traceparent, None, "{broken}");
+        }
+    }
+
+    #[test]
+    fn extensions_last_for_one_item() {
+        let extensions = ResponseExtensions::default();
+        extensions.set("cursor", "a");
+        extensions.clone().set("cursor", "b");
+        assert_eq!(extensions.take(), BTreeMap::from([("cursor".to_owned(), Value::from("b"))]));
+        assert_eq!(extensions.take(), BTreeMap::new());
+    }
+}

@@ -1,0 +1,452 @@
+//! The way every request takes, whatever brought it: judge the text, parse,
+//! judge the document, find the operation, execute, put the answer into words.
+//!
+//! There are two schemas, alike but for their validation. A document is seen
+//! first by the strict one. Once that has found it valid it is kept, parsed,
+//! and from then on executed by the fast one, which validates next to nothing;
+//! except when the variables do not plainly fit, for only the strict one looks
+//! at them closely. Neither has extensions: one would make async-graphql box
+//! the future of every field.
+
+use std::{
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use async_graphql::{
+    Data, Executor, ObjectType, Pos, Request, Response, Schema, SubscriptionType, ValidationMode,
+    Variables,
+    parser::{
+        self, parse_query,
+        types::{DocumentOperations, ExecutableDocument, OperationDefinition, OperationType},
+    },
+};
+use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream, stream::BoxStream};
+use serde::Deserialize;
+use tokio::time::timeout;
+use tracing::{Instrument, Span, info, info_span};
+
+use super::{
+    context::{RequestContext, ResponseExtensions},
+    document_cache::{DocumentCache, DocumentHash, KnownDocument},
+    guard::{self, Limits},
+    reply::{self, Reply},
+    variables::{self, InputTypes},
+};
+use crate::error::{ClientError, ErrorCode};
+
+/// How requests are judged and how long they may take.
+#[derive(Debug, Clone)]
+pub struct PipelineSettings {
+    /// What a document may ask for.
+    pub limits: Limits,
+    /// How long a query or a mutation may take.
+    pub timeout: Duration,
+    /// About how much memory known documents may take, in bytes.
+    pub document_cache: u64,
+}
+
+impl Default for PipelineSettings {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            timeout: Duration::from_secs(30),
+            document_cache: 16 * 1024 * 1024,
+        }
+    }
+}
+
+/// A GraphQL request as clients write it.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Parameters {
+    /// The document.
+    pub query: String,
+    /// Which of its operations.
+    #[serde(default)]
+    pub operation_name: Option<String>,
+    /// What its variables stand for.
+    #[serde(default)]
+    pub variables: Variables,
+    /// What the client says beside it.
+    #[serde(default)]
+    pub extensions: Option<serde_json::Map<String, serde_json::Value>>,
+}
+
+impl Parameters {
+    /// What `extensions` says under a name, if it is text.
+    pub fn extension(&self, name: &str) -> Option<&str> {
+        self.extensions.as_ref()?.get(name)?.as_str()
+    }
+}
+
+/// Why a request is not executed, and where in its document the reason stands.
+#[derive(Debug)]
+pub struct Refusal {
+    /// In words for the client.
+    pub error: ClientError,
+    /// Where.
+    pub locations: Vec<Pos>,
+}
+
+impl From<ClientError> for Refusal {
+    fn from(error: ClientError) -> Self {
+        Self { error, locations: Vec::new() }
+    }
+}
+
+/// An operation that may be executed.
+#[derive(Debug)]
+pub struct Operation {
+    /// A query, a mutation or a subscription.
+    pub kind: OperationType,
+    /// What its author called it.
+    pub name: Option<String>,
+    /// The name the request chose it by.
+    chosen: Option<String>,
+    hash: DocumentHash,
+    known: Arc<KnownDocument>,
+    /// Whether the strict schema has found the document valid before.
+    proven: bool,
+    /// Whether the variables plainly fit their types.
+    plain: bool,
+    variables: Variables,
+}
+
+/// Which way a request came. For the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// One request, one answer.
+    Http,
+    /// One operation among others on a socket.
+    WebSocket,
+}
+
+/// What comes with a request beside its document.
+pub struct Call {
+    /// Which way it came.
+    pub transport: Transport,
+    /// The request itself.
+    pub context: RequestContext,
+    /// What else the transport wants resolvers to know.
+    pub data: Data,
+}
+
+/// The way every request takes. One per process, shared by all transports.
+pub struct Pipeline {
+    strict: Box<dyn Execute>,
+    fast: Box<dyn Execute>,
+    input_types: InputTypes,
+    documents: DocumentCache,
+    settings: PipelineSettings,
+}
+
+impl std::fmt::Debug for Pipeline {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pipeline").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+impl Pipeline {
+    /// Makes the pipeline of a schema, which is built twice: pass the mode to
+    /// [`SchemaBuilder::validation_mode`](async_graphql::SchemaBuilder::validation_mode)
+    /// and let nothing else depend on it.
+    pub fn new<Q, M, S>(
+        build: impl Fn(ValidationMode) -> Schema<Q, M, S>,
+        settings: PipelineSettings,
+    ) -> Result<Self, parser::Error>
+    where
+        Q: ObjectType + 'static,
+        M: ObjectType + 'static,
+        S: SubscriptionType + 'static,
+    {
+        let strict = build(ValidationMode::Strict);
+        Ok(Self {
+            input_types: InputTypes::of(&strict.sdl())?,
+            strict: Box::new(strict),
+            fast: Box::new(build(ValidationMode::Fast)),
+            documents: DocumentCache::new(settings.document_cache),
+            settings,
+        })
+    }
+
+    /// Judges a request before anything is executed.
+    pub fn prepare(&self, parameters: Parameters) -> Result<Operation, Refusal> {
+        let Parameters { query, operation_name, mut variables, extensions: _ } = parameters;
+        let hash = DocumentHash::of(&query);
+        let (known, proven) = match self.documents.get(hash) {
+            Some(known) => (known, true),
+            None => (Arc::new(self.parse(&query)?), false),
+        };
+        let chosen = operation_name.filter(|name| !name.is_empty());
+        let (name, definition) = find_operation(&known.document, chosen.as_deref())?;
+        variables::complete(definition, &mut variables)?;
+        Ok(Operation {
+            kind: definition.ty,
+            name: name.map(str::to_owned),
+            plain: self.input_types.fit(definition, &variables),
+            chosen,
+            hash,
+            proven,
+            variables,
+            known: Arc::clone(&known),
+        })
+    }
+
+    fn parse(&self, text: &str) -> Result<KnownDocument, Refusal> {
+        guard::check_text(text, &self.settings.limits)?;
+        let document = parse_query(text).map_err(|error| Refusal {
+            locations: error.positions().collect(),
+            error: ClientError::new(ErrorCode::ParseFailed, error.to_string()),
+        })?;
+        guard::check_document(&document, &self.settings.limits)?;
+        Ok(KnownDocument::new(document, text))
+    }
+
+    /// Executes a query or a mutation.
+    pub async fn execute(&self, operation: Operation, call: Call) -> Reply {
+        let line = RequestLine::of(&operation, &call);
+        let request_id = call.context.request_id;
+        let span = span(&operation, &call);
+        let (request, extensions) = request(&operation, call);
+
+        let executed = AssertUnwindSafe(self.executor(&operation).execute(request)).catch_unwind();
+        let reply = match timeout(self.settings.timeout, executed.instrument(span)).await {
+            Ok(Ok(response)) => self.answer(response, &operation, &extensions, request_id),
+            Ok(Err(panic)) => Reply::panicked(panic.as_ref(), request_id),
+            Err(_) => Reply::refused(
+                ClientError::new(
+                    ErrorCode::Timeout,
+                    format!("not done within {:?}, given up", self.settings.timeout),
+                ),
+                Vec::new(),
+                request_id,
+            ),
+        };
+        line.finished(reply.code());
+        reply
+    }
+
+    /// Executes any operation as a stream of answers: one for a query or a
+    /// mutation, any number for a subscription. Dropping the stream ends it.
+    pub fn stream(self: &Arc<Self>, operation: Operation, call: Call) -> BoxStream<'static, Reply> {
+        match operation.kind {
+            OperationType::Query | OperationType::Mutation => {
+                let pipeline = Arc::clone(self);
+                stream::once(async move { pipeline.execute(operation, call).await }).boxed()
+            }
+            OperationType::Subscription => self.subscribe(operation, call),
+        }
+    }
+
+    fn subscribe(self: &Arc<Self>, operation: Operation, call: Call) -> BoxStream<'static, Reply> {
+        let mut line = RequestLine::of(&operation, &call);
+        let request_id = call.context.request_id;
+        let span = span(&operation, &call);
+        let (request, extensions) = request(&operation, call);
+
+        let pipeline = Arc::clone(self);
+        let responses = self.executor(&operation).stream(request);
+        let replies = AssertUnwindSafe(responses).catch_unwind().map(move |response| {
+            let reply = match response {
+                Ok(response) => pipeline.answer(response, &operation, &extensions, request_id),
+                Err(panic) => Reply::panicked(panic.as_ref(), request_id),
+            };
+            line.sent(reply.code());
+            reply
+        });
+        InSpan { stream: replies.boxed(), span }.boxed()
+    }
+
+    fn answer(
+        &self,
+        mut response: Response,
+        operation: &Operation,
+        extensions: &ResponseExtensions,
+        request_id: uuid::Uuid,
+    ) -> Reply {
+        if !operation.proven && !reply::is_refusal(&response) {
+            self.documents.keep(operation.hash, Arc::clone(&operation.known));
+        }
+        response.extensions.append(&mut extensions.take());
+        Reply::executed(response, request_id)
+    }
+
+    fn executor(&self, operation: &Operation) -> &dyn Execute {
+        if operation.proven && operation.plain { self.fast.as_ref() } else { self.strict.as_ref() }
+    }
+
+    /// About how much memory known documents take.
+    pub fn document_memory(&self) -> u64 {
+        self.documents.weight()
+    }
+}
+
+fn find_operation<'a>(
+    document: &'a ExecutableDocument,
+    chosen: Option<&str>,
+) -> Result<(Option<&'a str>, &'a OperationDefinition), ClientError> {
+    let not_found = |message: String| ClientError::new(ErrorCode::OperationNotFound, message);
+    match (&document.operations, chosen) {
+        (DocumentOperations::Single(operation), None) => Ok((None, &operation.node)),
+        (DocumentOperations::Single(_), Some(name)) => {
+            Err(not_found(format!("the document has no operation named \"{name}\"")))
+        }
+        (DocumentOperations::Multiple(operations), Some(name)) => operations
+            .get_key_value(name)
+            .map(|(name, operation)| (Some(name.as_str()), &operation.node))
+            .ok_or_else(|| not_found(format!("the document has no operation named \"{name}\""))),
+        (DocumentOperations::Multiple(operations), None) => {
+            let mut all = operations.iter();
+            match (all.next(), all.next()) {
+                (Some((name, operation)), None) => Ok((Some(name.as_str()), &operation.node)),
+                _ => Err(not_found(format!(
+                    "the document has {} operations, operationName must choose one",
+                    operations.len()
+                ))),
+            }
+        }
+    }
+}
+
+fn request(operation: &Operation, call: Call) -> (Request, ResponseExtensions) {
+    let extensions = ResponseExtensions::default();
+    let mut request = Request::new(String::new()).variables(operation.variables.clone());
+    request.operation_name.clone_from(&operation.chosen);
+    request.data = call.data;
+    request.data.insert(call.context);
+    request.data.insert(extensions.clone());
+    request.set_parsed_query(operation.known.document.clone());
+    (request, extensions)
+}
+
+fn span(operation: &Operation, call: &Call) -> Span {
+    info_span!(
+        "graphql",
+        request.id = %call.context.request_id,
+        graphql.operation.name = operation.name.as_deref(),
+    )
+}
+
+/// The executor without its type: one allocation per request against a copy of
+/// every transport per schema.
+trait Execute: Send + Sync {
+    fn execute(&self, request: Request) -> BoxFuture<'_, Response>;
+    fn stream(&self, request: Request) -> BoxStream<'static, Response>;
+}
+
+impl<E: Executor> Execute for E {
+    fn execute(&self, request: Request) -> BoxFuture<'_, Response> {
+        Executor::execute(self, request).boxed()
+    }
+
+    fn stream(&self, request: Request) -> BoxStream<'static, Response> {
+        self.execute_stream(request, None)
+    }
+}
+
+/// A stream polled within a span.
+struct InSpan {
+    stream: BoxStream<'static, Reply>,
+    span: Span,
+}
+
+impl futures_util::Stream for InSpan {
+    type Item = Reply;
+
+    fn poll_next(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Reply>> {
+        let span = self.span.clone();
+        span.in_scope(|| self.stream.poll_next_unpin(cx))
+    }
+}
+
+/// The one line the log has for each operation. No bodies, no variables.
+#[derive(Debug)]
+pub(super) struct RequestLine {
+    transport: Transport,
+    kind: Option<OperationType>,
+    name: Option<String>,
+    request_id: uuid::Uuid,
+    started: Instant,
+    /// Of a subscription: how many items went out, and with which code the last error.
+    items: Option<u64>,
+    code: Option<ErrorCode>,
+}
+
+impl RequestLine {
+    /// An operation begins.
+    fn of(operation: &Operation, call: &Call) -> Self {
+        Self {
+            transport: call.transport,
+            kind: Some(operation.kind),
+            name: operation.name.clone(),
+            request_id: call.context.request_id,
+            started: Instant::now(),
+            items: None,
+            code: None,
+        }
+    }
+
+    /// A request that never became an operation.
+    pub(super) fn of_refused(transport: Transport, request_id: uuid::Uuid) -> Self {
+        Self {
+            transport,
+            kind: None,
+            name: None,
+            request_id,
+            started: Instant::now(),
+            items: None,
+            code: None,
+        }
+    }
+
+    /// It was answered.
+    pub(super) fn finished(mut self, code: Option<ErrorCode>) {
+        self.code = code;
+        self.write();
+    }
+
+    fn sent(&mut self, code: Option<ErrorCode>) {
+        self.items = Some(self.items.unwrap_or_default() + 1);
+        self.code = code.or(self.code);
+    }
+
+    fn write(&self) {
+        info!(
+            transport = match self.transport {
+                Transport::Http => "http",
+                Transport::WebSocket => "websocket",
+            },
+            graphql.operation.r#type = match self.kind {
+                Some(OperationType::Query) => "query",
+                Some(OperationType::Mutation) => "mutation",
+                Some(OperationType::Subscription) => "subscription",
+                None => "none",
+            },
+            graphql.operation.name = self.name.as_deref(),
+            code = self.code.map_or("OK", ErrorCode::as_str),
+            items = self.items,
+            duration_ms = duration_ms(self.started.elapsed()),
+            request.id = %self.request_id,
+            "request",
+        );
+    }
+}
+
+impl Drop for RequestLine {
+    fn drop(&mut self) {
+        // A subscription's line is written when it ends, whoever ended it.
+        if self.kind == Some(OperationType::Subscription) {
+            self.write();
+        }
+    }
+}
+
+fn duration_ms(duration: Duration) -> f64 {
+    // Microseconds are fine enough, and short to read.
+    (duration.as_secs_f64() * 1e6).round() / 1e3
+}

@@ -1,0 +1,590 @@
+//! GraphQL over a WebSocket: the protocol `graphql-transport-ws`, and no other.
+//!
+//! One task per socket reads, polls its operations and writes. It writes one
+//! thing at a time and waits for it, so a client that does not read holds up
+//! nothing but itself, and not for long: after [`WebSocketSettings::send_timeout`]
+//! it is closed and resumes with its cursor. Nothing is buffered beyond what
+//! the next write takes.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
+
+use async_graphql::{Data, parser::types::OperationType};
+use axum::{
+    extract::{
+        FromRequestParts, Request,
+        ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade},
+    },
+    http::{HeaderMap, StatusCode},
+    response::Response,
+};
+use futures_util::{
+    FutureExt, SinkExt, StreamExt,
+    stream::{self, AbortHandle, Abortable, BoxStream, SelectAll},
+};
+use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
+use tracing::debug;
+
+use super::{
+    Door,
+    context::{ConnectionInit, RequestContext, Resume},
+    http::{Refused, check_json_depth},
+    pipeline::{Call, Parameters, Pipeline, Refusal, RequestLine, Transport},
+    reply::Reply,
+};
+use crate::error::{ClientError, ErrorCode};
+
+/// The subprotocol spoken here.
+pub const PROTOCOL: &str = "graphql-transport-ws";
+
+/// How sockets are kept.
+#[derive(Debug, Clone)]
+pub struct WebSocketSettings {
+    /// How long a client may take to send `connection_init`.
+    pub init_timeout: Duration,
+    /// How often a client is asked whether it is there.
+    pub ping_every: Duration,
+    /// How long a client may stay silent.
+    pub deadline: Duration,
+    /// How long a client may take to take what is sent to it.
+    pub send_timeout: Duration,
+    /// How long a client may take to say goodbye.
+    pub close_timeout: Duration,
+    /// How many operations a socket may carry at once.
+    pub max_operations: usize,
+    /// The longest message of a client, in bytes.
+    pub max_message: usize,
+    /// Who may open a socket, by the payload of `connection_init`; the error
+    /// tells the client why not.
+    pub admit: fn(&ConnectionInit) -> Result<(), String>,
+}
+
+impl Default for WebSocketSettings {
+    fn default() -> Self {
+        Self {
+            init_timeout: Duration::from_secs(5),
+            ping_every: Duration::from_secs(20),
+            deadline: Duration::from_secs(50),
+            send_timeout: Duration::from_secs(10),
+            close_timeout: Duration::from_secs(5),
+            max_operations: 50,
+            max_message: 64 * 1024,
+            admit: |_| Ok(()),
+        }
+    }
+}
+
+/// Why the server closes a socket. Clients connect again after 1001 and 1013,
+/// and give up after all others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CloseCode {
+    /// The server drains.
+    GoingAway,
+    /// The client does not keep up.
+    TryAgainLater,
+    /// A message that is none.
+    BadRequest,
+    /// An operation before the connection was acknowledged.
+    Unauthorized,
+    /// `connection_init` was refused.
+    Forbidden,
+    /// The client speaks another protocol.
+    SubprotocolNotAcceptable,
+    /// No `connection_init` came.
+    InitTimeout,
+    /// An operation under the id of another.
+    SubscriberAlreadyExists,
+    /// A second `connection_init`.
+    TooManyInits,
+}
+
+impl CloseCode {
+    /// The number on the wire.
+    pub const fn number(self) -> u16 {
+        match self {
+            Self::GoingAway => 1001,
+            Self::TryAgainLater => 1013,
+            Self::BadRequest => 4400,
+            Self::Unauthorized => 4401,
+            Self::Forbidden => 4403,
+            Self::SubprotocolNotAcceptable => 4406,
+            Self::InitTimeout => 4408,
+            Self::SubscriberAlreadyExists => 4409,
+            Self::TooManyInits => 4429,
+        }
+    }
+}
+
+/// Opens a socket, if the request may have one.
+pub(super) async fn upgrade(
+    door: Arc<Door>,
+    context: RequestContext,
+    request: Request,
+) -> Result<Response, Box<Refused>> {
+    let (mut parts, _) = request.into_parts();
+    door.settings
+        .origins
+        .check(&parts.headers)
+        .map_err(|error| Refused::new(StatusCode::FORBIDDEN, error))?;
+    let upgrade = WebSocketUpgrade::from_request_parts(&mut parts, &()).await.map_err(|error| {
+        Refused::new(error.status(), ClientError::new(ErrorCode::BadRequest, error.body_text()))
+    })?;
+
+    let settings = &door.settings.websocket;
+    let upgrade = upgrade
+        .protocols([PROTOCOL])
+        // Small, so that an idle subscriber costs little.
+        .read_buffer_size(4 * 1024)
+        .write_buffer_size(4 * 1024)
+        .max_message_size(settings.max_message)
+        .max_frame_size(settings.max_message);
+    // Counted from now, so that no drain misses a socket between two tasks.
+    let counted = door.sockets.token();
+    let request_id = context.request_id;
+    Ok(upgrade.on_upgrade(move |socket| async move {
+        let speaks = socket.protocol().is_some();
+        let connection = Connection::new(socket, &door, parts.headers);
+        let closed = connection.run(speaks).await;
+        debug!(request.id = %request_id, close.code = closed.map(CloseCode::number), "socket closed");
+        drop(counted);
+    }))
+}
+
+/// What clients say.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum ClientMessage {
+    ConnectionInit {
+        payload: Option<serde_json::Map<String, serde_json::Value>>,
+    },
+    Ping {
+        payload: Option<serde_json::Map<String, serde_json::Value>>,
+    },
+    Pong {
+        #[serde(rename = "payload")]
+        _payload: Option<serde_json::Map<String, serde_json::Value>>,
+    },
+    Subscribe {
+        id: String,
+        payload: Parameters,
+    },
+    Complete {
+        id: String,
+    },
+}
+
+/// What the server says.
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum ServerMessage<'a> {
+    ConnectionAck,
+    Pong {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        payload: Option<serde_json::Map<String, serde_json::Value>>,
+    },
+    Next {
+        id: &'a str,
+        payload: &'a Reply,
+    },
+    Error {
+        id: &'a str,
+        payload: &'a [async_graphql::ServerError],
+    },
+    Complete {
+        id: &'a str,
+    },
+}
+
+impl ServerMessage<'_> {
+    fn encoded(&self) -> Option<Utf8Bytes> {
+        match serde_json::to_string(self) {
+            Ok(text) => Some(text.into()),
+            Err(error) => {
+                tracing::error!(%error, "a message could not be encoded");
+                None
+            }
+        }
+    }
+}
+
+/// What an operation has to say.
+struct Output {
+    id: Arc<str>,
+    message: Option<Utf8Bytes>,
+    /// Whether it is the operation's last word.
+    last: bool,
+}
+
+/// The answers of an operation as messages. A refusal ends it without `complete`.
+fn outputs(id: Arc<str>, replies: BoxStream<'static, Reply>) -> impl stream::Stream<Item = Output> {
+    stream::unfold(Some(replies), move |replies| {
+        let id = Arc::clone(&id);
+        async move {
+            let mut replies = replies?;
+            Some(match replies.next().await {
+                Some(reply) if reply.data.is_none() => (refusal(id, &reply), None),
+                Some(reply) => {
+                    let message = ServerMessage::Next { id: &id, payload: &reply }.encoded();
+                    (Output { id, message, last: false }, Some(replies))
+                }
+                None => {
+                    let message = ServerMessage::Complete { id: &id }.encoded();
+                    (Output { id, message, last: true }, None)
+                }
+            })
+        }
+    })
+}
+
+fn refusal(id: Arc<str>, reply: &Reply) -> Output {
+    let message = ServerMessage::Error { id: &id, payload: &reply.errors }.encoded();
+    Output { id, message, last: true }
+}
+
+/// An operation under way.
+struct Running {
+    abort: AbortHandle,
+    kind: OperationType,
+}
+
+/// How a socket ends.
+enum End {
+    /// The server closes it.
+    Close(CloseCode, String),
+    /// The client did, or it broke.
+    Gone,
+}
+
+impl End {
+    fn close(code: CloseCode, reason: impl Into<String>) -> Self {
+        Self::Close(code, reason.into())
+    }
+}
+
+/// At most this much is written before it is flushed.
+const COALESCED_BYTES: usize = 32 * 1024;
+
+struct Connection {
+    socket: WebSocket,
+    door: Arc<Door>,
+    headers: HeaderMap,
+    /// The payload of `connection_init`, once it came.
+    init: Option<ConnectionInit>,
+    running: HashMap<Arc<str>, Running>,
+    /// Polls only what was woken.
+    outputs: SelectAll<Abortable<BoxStream<'static, Output>>>,
+    draining: bool,
+    heard: Instant,
+    next_ping: Instant,
+    wake: Pin<Box<Sleep>>,
+}
+
+impl Connection {
+    fn new(socket: WebSocket, door: &Arc<Door>, headers: HeaderMap) -> Self {
+        let now = Instant::now();
+        let init_until = now + door.settings.websocket.init_timeout;
+        Self {
+            socket,
+            door: Arc::clone(door),
+            headers,
+            init: None,
+            running: HashMap::new(),
+            outputs: SelectAll::new(),
+            draining: false,
+            heard: now,
+            next_ping: now,
+            wake: Box::pin(sleep_until(init_until)),
+        }
+    }
+
+    fn settings(&self) -> &WebSocketSettings {
+        &self.door.settings.websocket
+    }
+
+    fn pipeline(&self) -> &Arc<Pipeline> {
+        &self.door.pipeline
+    }
+
+    /// Serves the socket to its end.
+    async fn run(mut self, speaks: bool) -> Option<CloseCode> {
+        let end = if speaks {
+            loop {
+                if let Err(end) = self.step().await {
+                    break end;
+                }
+            }
+        } else {
+            End::close(CloseCode::SubprotocolNotAcceptable, "Subprotocol not acceptable")
+        };
+        // Whatever is under way ends before the goodbye is waited for.
+        self.running.clear();
+        self.outputs.clear();
+        match end {
+            End::Close(code, reason) => {
+                self.close(code, &reason).await;
+                Some(code)
+            }
+            End::Gone => None,
+        }
+    }
+
+    /// Waits for one thing to happen and deals with it.
+    async fn step(&mut self) -> Result<(), End> {
+        if self.draining && self.running.is_empty() {
+            return Err(End::close(CloseCode::GoingAway, "Server is going away"));
+        }
+        tokio::select! {
+            message = self.socket.recv() => match message {
+                Some(Ok(message)) => {
+                    self.heard = Instant::now();
+                    self.heard(message).await
+                }
+                Some(Err(error)) => Err(self.unreadable(&error)),
+                None => Err(End::Gone),
+            },
+            Some(output) = self.outputs.next(), if !self.outputs.is_empty() => {
+                self.put_out(output).await
+            }
+            () = &mut self.wake => self.woke().await,
+            () = self.door.closing.cancelled(), if !self.draining => {
+                self.drain();
+                Ok(())
+            }
+        }
+    }
+
+    /// A client that sent too much is told; from one that does not speak
+    /// WebSocket there is nothing more to expect.
+    fn unreadable(&self, error: &axum::Error) -> End {
+        // axum hides the error's type; the texts are tungstenite's.
+        let text = error.to_string();
+        if text.contains("too long") || text.contains("too big") {
+            let most = self.settings().max_message;
+            End::close(CloseCode::BadRequest, format!("A message may have {most} bytes"))
+        } else if text.contains("UTF-8") {
+            End::close(CloseCode::BadRequest, "A message must be UTF-8")
+        } else {
+            End::Gone
+        }
+    }
+
+    async fn heard(&mut self, message: Message) -> Result<(), End> {
+        let text = match message {
+            Message::Text(text) => text,
+            Message::Binary(_) => {
+                return Err(End::close(CloseCode::BadRequest, "Messages are text"));
+            }
+            // Answered by the library; that it came is what counts.
+            Message::Ping(_) | Message::Pong(_) => return Ok(()),
+            Message::Close(_) => return Err(End::Gone),
+        };
+        check_json_depth(text.as_bytes())
+            .map_err(|error| End::close(CloseCode::BadRequest, error.message.clone()))?;
+        let message = serde_json::from_str(&text).map_err(|error| {
+            End::close(CloseCode::BadRequest, format!("Invalid message: {error}"))
+        })?;
+        match message {
+            ClientMessage::ConnectionInit { payload } => {
+                self.initialize(payload.unwrap_or_default()).await
+            }
+            ClientMessage::Ping { payload } => self.say(&ServerMessage::Pong { payload }).await,
+            ClientMessage::Pong { .. } => Ok(()),
+            ClientMessage::Subscribe { id, payload } => self.subscribe(&id, payload).await,
+            ClientMessage::Complete { id } => {
+                self.stop(&id);
+                Ok(())
+            }
+        }
+    }
+
+    async fn initialize(
+        &mut self,
+        payload: serde_json::Map<String, serde_json::Value>,
+    ) -> Result<(), End> {
+        if self.init.is_some() {
+            return Err(End::close(CloseCode::TooManyInits, "Too many initialisation requests"));
+        }
+        let init = ConnectionInit(Arc::new(payload));
+        (self.settings().admit)(&init)
+            .map_err(|reason| End::close(CloseCode::Forbidden, reason))?;
+        self.init = Some(init);
+        self.next_ping = Instant::now() + self.settings().ping_every;
+        self.wake_later();
+        self.say(&ServerMessage::ConnectionAck).await
+    }
+
+    async fn subscribe(&mut self, id: &str, parameters: Parameters) -> Result<(), End> {
+        let Some(init) = self.init.clone() else {
+            return Err(End::close(CloseCode::Unauthorized, "Unauthorized"));
+        };
+        if id.is_empty() {
+            return Err(End::close(CloseCode::BadRequest, "An id must not be empty"));
+        }
+        if self.running.contains_key(id) {
+            return Err(End::close(
+                CloseCode::SubscriberAlreadyExists,
+                format!("Subscriber for {id} already exists"),
+            ));
+        }
+
+        let context = RequestContext::mint();
+        let request_id = context.request_id;
+        let resume = parameters.extension("resume").map(str::to_owned);
+        let resume = Resume(resume.or_else(|| resume_of(&init, id)));
+        let prepared = self.may_start().map_err(Refusal::from).and_then(|()| {
+            // A key would name every operation of the socket alike.
+            let context =
+                RequestContext { idempotency_key: None, ..context.with_headers(&self.headers)? };
+            Ok((context, self.pipeline().prepare(parameters)?))
+        });
+        let id: Arc<str> = id.into();
+        let (context, operation) = match prepared {
+            Ok(prepared) => prepared,
+            Err(Refusal { error, locations }) => {
+                RequestLine::of_refused(Transport::WebSocket, request_id)
+                    .finished(Some(error.code));
+                let reply = Reply::refused(error, locations, request_id);
+                return self.send(refusal(id, &reply).message).await;
+            }
+        };
+
+        let mut data = Data::default();
+        data.insert(init);
+        data.insert(resume);
+        let kind = operation.kind;
+        let call = Call { transport: Transport::WebSocket, context, data };
+        let replies = self.pipeline().stream(operation, call);
+        let (abort, registration) = AbortHandle::new_pair();
+        let outputs = outputs(Arc::clone(&id), replies).boxed();
+        self.outputs.push(Abortable::new(outputs, registration));
+        self.running.insert(id, Running { abort, kind });
+        Ok(())
+    }
+
+    fn may_start(&self) -> Result<(), ClientError> {
+        let most = self.settings().max_operations;
+        if self.running.len() >= most {
+            return Err(ClientError::new(
+                ErrorCode::TooManyOperations,
+                format!("a socket carries at most {most} operations at once"),
+            ));
+        }
+        if self.draining {
+            return Err(ClientError::new(ErrorCode::Unavailable, "the server is going away"));
+        }
+        Ok(())
+    }
+
+    /// Ends an operation: its stream is dropped when the set is polled next,
+    /// which is before the task waits for anything else.
+    fn stop(&mut self, id: &str) {
+        if let Some(running) = self.running.remove(id) {
+            running.abort.abort();
+        }
+    }
+
+    /// Queries and mutations are finished, subscriptions end: their clients
+    /// resume elsewhere.
+    fn drain(&mut self) {
+        self.draining = true;
+        self.running.retain(|_, running| match running.kind {
+            OperationType::Query | OperationType::Mutation => true,
+            OperationType::Subscription => {
+                running.abort.abort();
+                false
+            }
+        });
+    }
+
+    /// Sends what an operation has to say, and what others have ready besides.
+    async fn put_out(&mut self, output: Output) -> Result<(), End> {
+        let mut written = 0;
+        let mut next = Some(output);
+        while let Some(Output { id, message, last }) = next.take() {
+            if last && let Entry::Occupied(running) = self.running.entry(id) {
+                running.remove();
+            }
+            if let Some(message) = message {
+                written += message.len();
+                let feed = self.socket.feed(Message::Text(message));
+                in_time(self.door.settings.websocket.send_timeout, feed).await?;
+            }
+            if written < COALESCED_BYTES {
+                next = self.outputs.next().now_or_never().flatten();
+            }
+        }
+        let flush = self.socket.flush();
+        in_time(self.door.settings.websocket.send_timeout, flush).await
+    }
+
+    async fn say(&mut self, message: &ServerMessage<'_>) -> Result<(), End> {
+        self.send(message.encoded()).await
+    }
+
+    async fn send(&mut self, message: Option<Utf8Bytes>) -> Result<(), End> {
+        let Some(message) = message else { return Ok(()) };
+        let send = self.socket.send(Message::Text(message));
+        in_time(self.door.settings.websocket.send_timeout, send).await
+    }
+
+    /// It is time to look whether the client is still there.
+    async fn woke(&mut self) -> Result<(), End> {
+        if self.init.is_none() {
+            return Err(End::close(CloseCode::InitTimeout, "Connection initialisation timeout"));
+        }
+        let now = Instant::now();
+        if now >= self.heard + self.settings().deadline {
+            return Err(End::close(CloseCode::TryAgainLater, "No sign of life"));
+        }
+        if now >= self.next_ping {
+            self.next_ping = now + self.settings().ping_every;
+            let ping = self.socket.send(Message::Ping(bytes::Bytes::new()));
+            in_time(self.door.settings.websocket.send_timeout, ping).await?;
+        }
+        self.wake_later();
+        Ok(())
+    }
+
+    fn wake_later(&mut self) {
+        let at = self.next_ping.min(self.heard + self.settings().deadline);
+        self.wake.as_mut().reset(at);
+    }
+
+    /// Says goodbye and waits a while for the client to say it too.
+    async fn close(mut self, code: CloseCode, reason: &str) {
+        // A control frame has 125 bytes, two of them for the code.
+        let reason = &reason[..reason.floor_char_boundary(123)];
+        let frame = CloseFrame { code: code.number(), reason: reason.into() };
+        let goodbye = async {
+            if self.socket.send(Message::Close(Some(frame))).await.is_ok() {
+                while let Some(Ok(_)) = self.socket.recv().await {}
+            }
+        };
+        // A client that does not take even that is dropped.
+        let _ = timeout(self.door.settings.websocket.close_timeout, goodbye).await;
+    }
+}
+
+/// Where an operation is to go on, as told when the socket was opened: one
+/// cursor for all, or one per operation's id.
+fn resume_of(init: &ConnectionInit, id: &str) -> Option<String> {
+    let resume = init.0.get("resume")?;
+    resume.as_str().or_else(|| resume.get(id)?.as_str()).map(str::to_owned)
+}
+
+/// A client that does not take what is sent to it in time is closed.
+async fn in_time(
+    patience: Duration,
+    sending: impl Future<Output = Result<(), axum::Error>>,
+) -> Result<(), End> {
+    match timeout(patience, sending).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) => Err(End::Gone),
+        Err(_) => Err(End::close(CloseCode::TryAgainLater, "Too slow")),
+    }
+}
