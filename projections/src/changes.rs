@@ -1,0 +1,77 @@
+//! What changed, told to whoever listens, after it was committed.
+//!
+//! An announcement says which rows changed and up to where, never what is in
+//! them: whoever is told reads again. So an announcement that is missed costs
+//! a read, not the truth.
+
+use std::sync::Arc;
+
+use mallbots_domain::id::{AnyId, Kind};
+use mallbots_eventstore::message::Position;
+use tokio::sync::broadcast;
+
+/// A row that changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Which row; its kind says in which read model.
+    pub id: AnyId,
+    /// The ledger position of the event that changed it last.
+    pub position: Position,
+    /// What it belongs to: the order of a saga, the store of a product, the
+    /// customer of an order. A change of an order's timeline is announced as
+    /// a change of whatever the new item is about, with the order here.
+    pub also: Vec<AnyId>,
+}
+
+impl Change {
+    /// Which read model it is a row of.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        self.id.kind
+    }
+
+    /// Whether it is a change of this thing, or of something that belongs to it.
+    #[must_use]
+    pub fn concerns(&self, id: AnyId) -> bool {
+        self.id == id || self.also.contains(&id)
+    }
+}
+
+/// All that one commit changed, each row once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Changed {
+    /// Up to where everything is in the tables now.
+    pub position: Position,
+    /// The rows, in the order of their last change.
+    pub rows: Vec<Change>,
+}
+
+/// What a subscriber hears.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Heard {
+    /// Rows changed.
+    Changed(Arc<Changed>),
+    /// More was announced than this subscriber took in: read again whatever
+    /// is watched.
+    Missed,
+}
+
+/// A place in the feed of changes.
+#[derive(Debug)]
+pub struct Changes(broadcast::Receiver<Arc<Changed>>);
+
+impl Changes {
+    pub(crate) const fn new(receiver: broadcast::Receiver<Arc<Changed>>) -> Self {
+        Self(receiver)
+    }
+
+    /// The next announcement; `None` when the projector is gone. Nothing is
+    /// lost if the wait is abandoned.
+    pub async fn next(&mut self) -> Option<Heard> {
+        match self.0.recv().await {
+            Ok(changed) => Some(Heard::Changed(changed)),
+            Err(broadcast::error::RecvError::Lagged(_)) => Some(Heard::Missed),
+            Err(broadcast::error::RecvError::Closed) => None,
+        }
+    }
+}
