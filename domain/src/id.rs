@@ -147,8 +147,10 @@ impl FromStr for AnyId {
     type Err = IdError;
 
     fn from_str(text: &str) -> Result<Self, IdError> {
+        // The prefix first: type-safe-id 0.3 panics at long ones that are not ASCII.
+        let (prefix, _) = text.rsplit_once('_').ok_or(IdError::Malformed)?;
+        let kind = Kind::of_prefix(prefix).ok_or(IdError::Malformed)?;
         let id: TypeSafeId<DynamicType> = text.parse().map_err(|_| IdError::Malformed)?;
-        let kind = Kind::of_prefix(id.type_prefix()).ok_or(IdError::Malformed)?;
         Ok(Self { kind, uuid: id.uuid() })
     }
 }
@@ -338,4 +340,162 @@ impl InvoiceId {
 pub fn chosen<I: EntityId>(text: &str) -> Result<I, IdError> {
     let id: I = text.parse::<AnyId>()?.expect()?;
     if id.uuid().get_version_num() == 7 { Ok(id) } else { Err(IdError::NotTimeOrdered) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
+    use uuid::Uuid;
+
+    use super::{
+        AnyId, BasketId, CustomerId, EntityId, IdError, Kind, OrderId, PARTITIONS, SagaId, chosen,
+    };
+    use crate::{notifications::NotificationKind, testing::id};
+
+    const UUID: Uuid = Uuid::from_u128(0x0188_bac7_4afa_78aa_bc3b_bd1e_ef28_d881);
+    /// The example of the `TypeID` spec, with our prefix.
+    const TEXT: &str = "order_01h2xcejqtf2nbrexx3vqjhp41";
+
+    #[test]
+    fn an_id_is_written_as_the_spec_says() {
+        let order = OrderId::from_uuid(UUID);
+        assert_eq!(order.to_string(), TEXT);
+        assert_eq!(TEXT.parse(), Ok(order));
+        assert_eq!(TEXT.parse(), Ok(order.any()));
+        assert_eq!(AnyId::from(order), order.any());
+    }
+
+    #[test]
+    fn an_id_is_its_text_in_json() {
+        let order = OrderId::from_uuid(UUID);
+        assert_eq!(serde_json::to_value(order).unwrap(), TEXT);
+        assert_eq!(serde_json::from_value::<OrderId>(TEXT.into()).unwrap(), order);
+        assert_eq!(serde_json::from_value::<AnyId>(TEXT.into()).unwrap(), order.any());
+        assert!(serde_json::from_value::<CustomerId>(TEXT.into()).is_err());
+    }
+
+    #[test]
+    fn an_id_of_a_basket_does_not_name_an_order() {
+        let basket = BasketId::from_uuid(UUID).to_string();
+        let refusal = IdError::WrongKind { expected: "order", found: "basket" };
+        assert_eq!(basket.parse::<OrderId>(), Err(refusal));
+    }
+
+    #[test]
+    fn what_is_not_an_id_is_refused() {
+        for text in [
+            "",
+            "order",
+            "order_",
+            "_01h2xcejqtf2nbrexx3vqjhp41",
+            "01h2xcejqtf2nbrexx3vqjhp41",
+            "order_01h2xcejqtf2nbrexx3vqjhp4",
+            "order_01h2xcejqtf2nbrexx3vqjhp411",
+            "order_01H2XCEJQTF2NBREXX3VQJHP41",
+            "order_81h2xcejqtf2nbrexx3vqjhp41",
+            "order_01h2xcejqtf2nbrexx3vqjhpil",
+            "ORDER_01h2xcejqtf2nbrexx3vqjhp41",
+            "invader_01h2xcejqtf2nbrexx3vqjhp41",
+            "0188bac7-4afa-78aa-bc3b-bd1eef28d881",
+            " order_01h2xcejqtf2nbrexx3vqjhp41",
+        ] {
+            assert_eq!(text.parse::<OrderId>(), Err(IdError::Malformed), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_client_chooses_only_time_ordered_ids() {
+        assert_eq!(chosen(TEXT), Ok(OrderId::from_uuid(UUID)));
+        assert_eq!(chosen::<OrderId>("shop"), Err(IdError::Malformed));
+        // Nor one that the mall derives from another.
+        let derived = OrderId::from_uuid(UUID).cancel_saga().to_string();
+        assert_eq!(chosen::<SagaId>(&derived), Err(IdError::NotTimeOrdered));
+        let random = "order_2x4y6z8a0b8c1d2e3f4g5h6j7k";
+        assert_eq!(chosen::<OrderId>(random), Err(IdError::NotTimeOrdered));
+    }
+
+    #[test]
+    fn every_prefix_is_read_back() {
+        for kind in Kind::ALL {
+            let any = AnyId { kind: *kind, uuid: UUID };
+            assert_eq!(any.to_string().parse(), Ok(any));
+        }
+    }
+
+    /// Every id that follows from an order.
+    fn family(order: OrderId) -> Vec<AnyId> {
+        let mut family = vec![
+            order.any(),
+            order.basket().any(),
+            order.shopping_list().any(),
+            order.invoice().any(),
+            order.create_saga().any(),
+            order.cancel_saga().any(),
+        ];
+        family.extend(NotificationKind::ALL.map(|kind| order.notification(kind).any()));
+        family
+    }
+
+    #[test]
+    fn derived_ids_never_change() {
+        let family = family(OrderId::from_uuid(UUID));
+        let lines: Vec<_> = family.iter().map(AnyId::to_string).collect();
+        insta::assert_snapshot!(lines.join("\n"), @r"
+        order_01h2xcejqtf2nbrexx3vqjhp41
+        basket_01h2xcejqtf2nbrexx3vqjhp41
+        list_01h2xcejqtf2nbrexx3vqjhp41
+        invoice_01h2xcejqtf2nbrexx3vqjhp41
+        saga_01h2xcejqtf2nbrexx3vqjhp41
+        saga_01h2xcejqth2nbrexx3vqjhp41
+        notification_01h2xcejqtd2nbrexx3vqjhp41
+        notification_01h2xcejqtb2nbrexx3vqjhp41
+        notification_01h2xcejqt92nbrexx3vqjhp41
+        notification_01h2xcejqt72nbrexx3vqjhp41
+        notification_01h2xcejqt52nbrexx3vqjhp41
+        notification_01h2xcejqt32nbrexx3vqjhp41
+        ");
+    }
+
+    #[test]
+    fn an_order_is_found_from_what_follows_from_it() {
+        let order: OrderId = id(1);
+        assert_eq!(order.basket().order(), order);
+        assert_eq!(order.shopping_list().order(), order);
+        assert_eq!(order.invoice().order(), order);
+    }
+
+    #[test]
+    fn a_long_prefix_is_refused_whatever_it_is_made_of() {
+        for prefix in ["e".repeat(100), "é".repeat(100), format!("e{}", "é".repeat(100))] {
+            let text = format!("{prefix}_01h2xcejqtf2nbrexx3vqjhp41");
+            assert_eq!(text.parse::<AnyId>(), Err(IdError::Malformed));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn ids_come_back_from_text(uuid in any::<u128>()) {
+            let order = OrderId::from_uuid(Uuid::from_u128(uuid));
+            prop_assert_eq!(order.to_string().parse(), Ok(order));
+        }
+
+        #[test]
+        fn all_that_follows_from_an_order_differs_and_shares_its_partition(uuid in any::<u128>()) {
+            let family = family(OrderId::from_uuid(Uuid::from_u128(uuid)));
+            let distinct: HashSet<_> = family.iter().collect();
+            prop_assert_eq!(distinct.len(), family.len());
+            let partition = family[0].partition();
+            prop_assert!(partition < PARTITIONS);
+            prop_assert!(family.iter().all(|id| id.partition() == partition));
+        }
+
+        #[test]
+        fn no_text_breaks_the_parser(text in "\\PC{0,40}_\\PC{0,30}|(order|list)_[0-7][0-9a-hjkmnp-tv-z]{25}") {
+            if let Ok(any) = text.parse::<AnyId>() {
+                prop_assert_eq!(any.to_string(), text);
+            }
+        }
+    }
 }
