@@ -27,3 +27,6 @@ pub mod sagas;
 
 #[cfg(any(test, feature = "test-support"))]
 pub mod testing;
+
+#[cfg(test)]
+mod tests;

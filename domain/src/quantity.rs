@@ -44,3 +44,52 @@ impl Quantity {
         if self.0 > other.0 { Some(Self(self.0 - other.0)) } else { None }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::{any, prop_assert_eq, proptest};
+
+    use super::{MAX_QUANTITY, Quantity, QuantityError};
+    use crate::testing::pieces;
+
+    #[test]
+    fn d51_a_quantity_is_from_1_to_999() {
+        for count in [0, 1_000, u32::MAX] {
+            assert_eq!(Quantity::new(count), Err(QuantityError));
+        }
+        for count in [1, 999] {
+            assert_eq!(Quantity::new(count).map(Quantity::get), Ok(count));
+        }
+    }
+
+    #[test]
+    fn what_is_left_is_at_least_one_or_nothing() {
+        assert_eq!(pieces(3).minus(pieces(2)), Some(pieces(1)));
+        assert_eq!(pieces(3).minus(pieces(3)), None);
+        assert_eq!(pieces(3).minus(pieces(4)), None);
+    }
+
+    // History is not measured by a limit that was set later.
+    #[test]
+    fn a_stored_quantity_is_read_back_as_it_is() {
+        let stored: Quantity = serde_json::from_str("1000").unwrap();
+        assert_eq!(stored.get(), 1_000);
+        assert_eq!(stored.plus(pieces(1)), Err(QuantityError));
+        assert_eq!(stored.joined(pieces(1)).get(), 1_001);
+    }
+
+    proptest! {
+        #[test]
+        fn together_they_fit_or_are_refused(a in 1..=MAX_QUANTITY, b in 1..=MAX_QUANTITY) {
+            prop_assert_eq!(pieces(a).plus(pieces(b)), Quantity::new(a + b));
+        }
+
+        #[test]
+        fn quantities_never_wrap(a in any::<u32>(), b in any::<u32>()) {
+            let [a, b] = [Quantity(a), Quantity(b)];
+            let sum = u64::from(a.get()) + u64::from(b.get());
+            prop_assert_eq!(u64::from(a.joined(b).get()), sum.min(u64::from(u32::MAX)));
+            prop_assert_eq!(a.plus(b).is_ok(), (1..=999).contains(&sum));
+        }
+    }
+}
