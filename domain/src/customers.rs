@@ -237,3 +237,123 @@ impl Aggregate for Customer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Customer, CustomerCommand, CustomerError, CustomerEvent};
+    use crate::{
+        testing::{given, id, name},
+        text::SmsNumber,
+    };
+
+    fn number(text: &str) -> SmsNumber {
+        SmsNumber::new(text).unwrap()
+    }
+
+    fn register() -> CustomerCommand {
+        CustomerCommand::Register { name: name("Ada"), sms_number: number("+15550100") }
+    }
+
+    fn registered() -> CustomerEvent {
+        CustomerEvent::CustomerRegistered { name: name("Ada"), sms_number: number("+15550100") }
+    }
+
+    fn disabled() -> Vec<CustomerEvent> {
+        vec![registered(), CustomerEvent::CustomerDisabled {}]
+    }
+
+    fn change_to(text: &str) -> CustomerCommand {
+        CustomerCommand::ChangeSmsNumber { sms_number: number(text) }
+    }
+
+    fn authorize(order: u32) -> CustomerCommand {
+        CustomerCommand::Authorize { order_id: id(order) }
+    }
+
+    fn authorized(order: u32) -> CustomerEvent {
+        CustomerEvent::CustomerAuthorized { order_id: id(order) }
+    }
+
+    #[test]
+    fn a_new_customer_may_shop() {
+        given::<Customer>([]).when(register()).then([registered()]);
+        assert!(given::<Customer>([registered()]).state().details().unwrap().enabled);
+    }
+
+    #[test]
+    fn a_customer_is_registered_once() {
+        given::<Customer>([registered()]).when(register()).then_refused(CustomerError::Exists);
+    }
+
+    #[test]
+    fn d12_an_sms_number_can_be_changed() {
+        let changed = CustomerEvent::CustomerSmsChanged { sms_number: number("+15550199") };
+        given::<Customer>([registered()]).when(change_to("+15550199")).then([changed.clone()]);
+        let state = given::<Customer>([registered(), changed]).state();
+        assert_eq!(state.details().unwrap().sms_number, number("+15550199"));
+    }
+
+    #[test]
+    fn an_sms_number_is_not_changed_to_itself() {
+        given::<Customer>([registered()])
+            .when(change_to("+1 555 0100"))
+            .then_refused(CustomerError::NothingChanged);
+    }
+
+    #[test]
+    fn a_customer_is_disabled_once() {
+        given::<Customer>([registered()])
+            .when(CustomerCommand::Disable)
+            .then([CustomerEvent::CustomerDisabled {}]);
+        given::<Customer>(disabled())
+            .when(CustomerCommand::Disable)
+            .then_refused(CustomerError::AlreadyDisabled);
+    }
+
+    #[test]
+    fn a_customer_is_enabled_once() {
+        given::<Customer>(disabled())
+            .when(CustomerCommand::Enable)
+            .then([CustomerEvent::CustomerEnabled {}]);
+        given::<Customer>([registered()])
+            .when(CustomerCommand::Enable)
+            .then_refused(CustomerError::AlreadyEnabled);
+    }
+
+    #[test]
+    fn an_enabled_customer_is_authorized_for_each_order() {
+        given::<Customer>([registered()]).when(authorize(1)).then([authorized(1)]);
+        given::<Customer>([registered(), authorized(1)]).when(authorize(2)).then([authorized(2)]);
+    }
+
+    #[test]
+    fn a_disabled_customer_is_not_authorized() {
+        given::<Customer>(disabled()).when(authorize(1)).then_refused(CustomerError::Disabled);
+    }
+
+    #[test]
+    fn asking_twice_about_an_order_adds_nothing() {
+        given::<Customer>([registered(), authorized(1)])
+            .when(authorize(1))
+            .then_refused(CustomerError::AlreadyAuthorized);
+    }
+
+    #[test]
+    fn an_authorization_stands_though_the_customer_is_disabled_later() {
+        given::<Customer>([registered(), authorized(1), CustomerEvent::CustomerDisabled {}])
+            .when(authorize(1))
+            .then_refused(CustomerError::AlreadyAuthorized);
+    }
+
+    #[test]
+    fn d44_a_customer_who_was_never_registered_does_nothing() {
+        for command in [
+            change_to("+15550199"),
+            CustomerCommand::Enable,
+            CustomerCommand::Disable,
+            authorize(1),
+        ] {
+            given::<Customer>([]).when(command).then_refused(CustomerError::NotFound);
+        }
+    }
+}

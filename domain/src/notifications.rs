@@ -252,3 +252,112 @@ impl Aggregate for Notification {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        Notification, NotificationCommand, NotificationError, NotificationEvent, NotificationKind,
+    };
+    use crate::{
+        id::OrderId,
+        testing::{given, id},
+        text::SmsNumber,
+    };
+
+    fn request(kind: NotificationKind) -> NotificationCommand {
+        NotificationCommand::Request {
+            customer_id: id(1),
+            sms_number: SmsNumber::new("+15550100").unwrap(),
+            order_id: id(2),
+            kind,
+        }
+    }
+
+    fn requested(kind: NotificationKind, text: &str) -> NotificationEvent {
+        NotificationEvent::NotificationRequested {
+            customer_id: id(1),
+            sms_number: SmsNumber::new("+15550100").unwrap(),
+            order_id: id(2),
+            kind,
+            text: text.to_owned(),
+        }
+    }
+
+    fn waiting() -> NotificationEvent {
+        requested(NotificationKind::OrderReady, "come and get it")
+    }
+
+    fn sent() -> Vec<NotificationEvent> {
+        vec![waiting(), NotificationEvent::NotificationSent {}]
+    }
+
+    fn failed() -> Vec<NotificationEvent> {
+        vec![waiting(), NotificationEvent::NotificationFailed { reason: "no network".to_owned() }]
+    }
+
+    fn mark_failed() -> NotificationCommand {
+        NotificationCommand::MarkFailed { reason: "no network".to_owned() }
+    }
+
+    #[test]
+    fn each_kind_says_what_happened_to_which_order() {
+        let order: OrderId = id(2);
+        for (kind, text) in [
+            (NotificationKind::OrderCreated, format!("We received your order {order}.")),
+            (NotificationKind::OrderApproved, format!("Your order {order} is accepted.")),
+            (
+                NotificationKind::OrderRejected,
+                format!("We are sorry: we cannot accept your order {order}."),
+            ),
+            (NotificationKind::OrderReady, format!("Your order {order} is ready at the depot.")),
+            (NotificationKind::OrderCanceled, format!("Your order {order} is canceled.")),
+            (
+                NotificationKind::OrderCompleted,
+                format!("Your order {order} is complete. Thank you!"),
+            ),
+        ] {
+            given::<Notification>([]).when(request(kind)).then([requested(kind, &text)]);
+        }
+    }
+
+    #[test]
+    fn a_message_is_written_once() {
+        for history in [vec![waiting()], sent(), failed()] {
+            given::<Notification>(history)
+                .when(request(NotificationKind::OrderReady))
+                .then_refused(NotificationError::Exists);
+        }
+    }
+
+    #[test]
+    fn a_message_that_waits_is_sent_or_given_up() {
+        assert!(given::<Notification>([waiting()]).state().waiting());
+        given::<Notification>([waiting()])
+            .when(NotificationCommand::MarkSent)
+            .then([NotificationEvent::NotificationSent {}]);
+        given::<Notification>([waiting()])
+            .when(mark_failed())
+            .then([NotificationEvent::NotificationFailed { reason: "no network".to_owned() }]);
+    }
+
+    #[test]
+    fn how_a_message_ended_is_said_once() {
+        for command in [NotificationCommand::MarkSent, mark_failed()] {
+            given::<Notification>(sent())
+                .when(command.clone())
+                .then_refused(NotificationError::AlreadySent);
+            given::<Notification>(failed())
+                .when(command)
+                .then_refused(NotificationError::AlreadyFailed);
+        }
+        assert!(!given::<Notification>(sent()).state().waiting());
+        assert!(!given::<Notification>(failed()).state().waiting());
+    }
+
+    #[test]
+    fn d44_a_message_that_was_never_written_does_nothing() {
+        for command in [NotificationCommand::MarkSent, mark_failed()] {
+            given::<Notification>([]).when(command).then_refused(NotificationError::NotFound);
+        }
+    }
+}

@@ -253,3 +253,117 @@ impl Aggregate for Bot {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Bot, BotCommand, BotError, BotEvent, BotStatus};
+    use crate::testing::{given, id, name};
+
+    fn registered() -> BotEvent {
+        BotEvent::BotRegistered { name: name("R2") }
+    }
+
+    fn offline() -> Vec<BotEvent> {
+        vec![registered()]
+    }
+
+    fn idle() -> Vec<BotEvent> {
+        vec![registered(), BotEvent::BotBroughtOnline {}]
+    }
+
+    fn active() -> Vec<BotEvent> {
+        vec![registered(), BotEvent::BotBroughtOnline {}, BotEvent::BotAssigned { list_id: id(1) }]
+    }
+
+    fn register() -> BotCommand {
+        BotCommand::Register { name: name("R2") }
+    }
+
+    fn assign(list: u32) -> BotCommand {
+        BotCommand::Assign { list_id: id(list) }
+    }
+
+    fn release(list: u32) -> BotCommand {
+        BotCommand::Release { list_id: id(list) }
+    }
+
+    #[test]
+    fn a_new_bot_is_offline() {
+        given::<Bot>([]).when(register()).then([registered()]);
+        assert_eq!(given::<Bot>(offline()).state().status(), Some(BotStatus::Offline));
+    }
+
+    #[test]
+    fn a_bot_is_registered_once() {
+        for history in [offline(), idle(), active()] {
+            given::<Bot>(history).when(register()).then_refused(BotError::Exists);
+        }
+    }
+
+    #[test]
+    fn an_offline_bot_is_brought_online() {
+        given::<Bot>(offline()).when(BotCommand::BringOnline).then([BotEvent::BotBroughtOnline {}]);
+        given::<Bot>(idle())
+            .when(BotCommand::BringOnline)
+            .then_refused(BotError::AlreadyOnline(BotStatus::Idle));
+        given::<Bot>(active())
+            .when(BotCommand::BringOnline)
+            .then_refused(BotError::AlreadyOnline(BotStatus::Active));
+    }
+
+    #[test]
+    fn only_an_idle_bot_is_taken_offline() {
+        given::<Bot>(idle()).when(BotCommand::TakeOffline).then([BotEvent::BotTakenOffline {}]);
+        given::<Bot>(offline())
+            .when(BotCommand::TakeOffline)
+            .then_refused(BotError::AlreadyOffline);
+        given::<Bot>(active())
+            .when(BotCommand::TakeOffline)
+            .then_refused(BotError::NotIdle(BotStatus::Active));
+    }
+
+    #[test]
+    fn an_idle_bot_takes_a_list() {
+        given::<Bot>(idle()).when(assign(1)).then([BotEvent::BotAssigned { list_id: id(1) }]);
+        let state = given::<Bot>(active()).state();
+        assert_eq!(state.list_id(), Some(id(1)));
+        assert_eq!(state.status(), Some(BotStatus::Active));
+    }
+
+    #[test]
+    fn d62_only_an_idle_bot_takes_a_list() {
+        given::<Bot>([]).when(assign(2)).then_refused(BotError::NotFound);
+        given::<Bot>(offline()).when(assign(2)).then_refused(BotError::NotIdle(BotStatus::Offline));
+        for list in [1, 2] {
+            given::<Bot>(active())
+                .when(assign(list))
+                .then_refused(BotError::NotIdle(BotStatus::Active));
+        }
+    }
+
+    #[test]
+    fn a_bot_is_idle_again_once_its_list_is_taken() {
+        let released = BotEvent::BotReleased { list_id: id(1) };
+        given::<Bot>(active()).when(release(1)).then([released.clone()]);
+        let state = given::<Bot>(active().into_iter().chain([released])).state();
+        assert_eq!(state, given::<Bot>(idle()).state());
+    }
+
+    #[test]
+    fn a_list_that_a_bot_does_not_have_is_not_taken_from_it() {
+        for (history, status) in [
+            (offline(), BotStatus::Offline),
+            (idle(), BotStatus::Idle),
+            (active(), BotStatus::Active),
+        ] {
+            given::<Bot>(history).when(release(2)).then_refused(BotError::AlreadyReleased(status));
+        }
+    }
+
+    #[test]
+    fn d44_a_bot_that_was_never_registered_does_nothing() {
+        for command in [BotCommand::BringOnline, BotCommand::TakeOffline, assign(1), release(1)] {
+            given::<Bot>([]).when(command).then_refused(BotError::NotFound);
+        }
+    }
+}

@@ -274,3 +274,143 @@ impl Aggregate for Product {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Product, ProductCommand, ProductError, ProductEvent};
+    use crate::{
+        testing::{given, id, money, name},
+        text::{Description, Sku},
+    };
+
+    fn description(text: &str) -> Description {
+        Description::new(text).unwrap()
+    }
+
+    fn add() -> ProductCommand {
+        ProductCommand::Add {
+            store_id: id(1),
+            name: name("tea"),
+            description: description("green"),
+            sku: Sku::new("T-1").unwrap(),
+            price: money(1_000),
+        }
+    }
+
+    fn added() -> ProductEvent {
+        ProductEvent::ProductAdded {
+            store_id: id(1),
+            name: name("tea"),
+            description: description("green"),
+            sku: Sku::new("T-1").unwrap(),
+            price: money(1_000),
+        }
+    }
+
+    fn removed() -> Vec<ProductEvent> {
+        vec![added(), ProductEvent::ProductRemoved {}]
+    }
+
+    fn rebrand(to: &str, like: &str) -> ProductCommand {
+        ProductCommand::Rebrand { name: name(to), description: description(like) }
+    }
+
+    fn increase(minor: i64) -> ProductCommand {
+        ProductCommand::IncreasePrice { price: money(minor) }
+    }
+
+    fn decrease(minor: i64) -> ProductCommand {
+        ProductCommand::DecreasePrice { price: money(minor) }
+    }
+
+    #[test]
+    fn a_product_is_added_once() {
+        given::<Product>([]).when(add()).then([added()]);
+        given::<Product>([added()]).when(add()).then_refused(ProductError::Exists);
+        given::<Product>(removed()).when(add()).then_refused(ProductError::Exists);
+    }
+
+    #[test]
+    fn a_product_may_cost_nothing() {
+        given::<Product>([added()])
+            .when(decrease(0))
+            .then([ProductEvent::ProductPriceDecreased { old: money(1_000), new: money(0) }]);
+    }
+
+    #[test]
+    fn a_product_is_described_anew_when_anything_changes() {
+        for (to, like) in [("tea", "black"), ("chai", "green"), ("chai", "black")] {
+            given::<Product>([added()]).when(rebrand(to, like)).then([
+                ProductEvent::ProductRebranded { name: name(to), description: description(like) },
+            ]);
+        }
+        given::<Product>([added()])
+            .when(rebrand("tea", "green"))
+            .then_refused(ProductError::NothingChanged);
+    }
+
+    #[test]
+    fn prices_are_recorded_old_and_new() {
+        given::<Product>([added()])
+            .when(increase(1_001))
+            .then([ProductEvent::ProductPriceIncreased { old: money(1_000), new: money(1_001) }]);
+        given::<Product>([added()])
+            .when(decrease(999))
+            .then([ProductEvent::ProductPriceDecreased { old: money(1_000), new: money(999) }]);
+    }
+
+    #[test]
+    fn d66_a_price_change_changes_the_price_in_its_direction() {
+        for minor in [0, 999, 1_000] {
+            given::<Product>([added()])
+                .when(increase(minor))
+                .then_refused(ProductError::PriceNotHigher);
+        }
+        for minor in [1_000, 1_001] {
+            given::<Product>([added()])
+                .when(decrease(minor))
+                .then_refused(ProductError::PriceNotLower);
+        }
+    }
+
+    #[test]
+    fn the_next_change_starts_from_the_last_price() {
+        let dearer = ProductEvent::ProductPriceIncreased { old: money(1_000), new: money(1_500) };
+        given::<Product>([added(), dearer.clone()])
+            .when(decrease(1_200))
+            .then([ProductEvent::ProductPriceDecreased { old: money(1_500), new: money(1_200) }]);
+        // Absolute prices: a fact that arrives twice changes nothing.
+        let once = given::<Product>([added(), dearer.clone()]).state();
+        let twice = given::<Product>([added(), dearer.clone(), dearer]).state();
+        assert_eq!(once, twice);
+    }
+
+    #[test]
+    fn a_product_goes_off_sale_once() {
+        given::<Product>([added()])
+            .when(ProductCommand::Remove)
+            .then([ProductEvent::ProductRemoved {}]);
+        given::<Product>(removed())
+            .when(ProductCommand::Remove)
+            .then_refused(ProductError::AlreadyRemoved);
+    }
+
+    #[test]
+    fn d45_a_removed_product_stays_as_it_was() {
+        for command in [rebrand("chai", "black"), increase(2_000), decrease(500)] {
+            given::<Product>(removed()).when(command).then_refused(ProductError::Removed);
+        }
+        let state = given::<Product>(removed()).state();
+        assert!(state.removed());
+        assert_eq!(state.details(), given::<Product>([added()]).state().details());
+    }
+
+    #[test]
+    fn d44_a_product_that_was_never_added_does_nothing() {
+        for command in
+            [rebrand("chai", "black"), increase(2_000), decrease(500), ProductCommand::Remove]
+        {
+            given::<Product>([]).when(command).then_refused(ProductError::NotFound);
+        }
+    }
+}

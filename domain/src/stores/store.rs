@@ -192,3 +192,93 @@ impl Aggregate for Store {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Store, StoreCommand, StoreError, StoreEvent};
+    use crate::testing::{given, name};
+
+    fn created() -> StoreEvent {
+        StoreEvent::StoreCreated { name: name("Waldorf Books"), location: name("level 2") }
+    }
+
+    fn create() -> StoreCommand {
+        StoreCommand::Create { name: name("Waldorf Books"), location: name("level 2") }
+    }
+
+    fn rebrand(to: &str) -> StoreCommand {
+        StoreCommand::Rebrand { name: name(to) }
+    }
+
+    #[test]
+    fn a_new_store_does_not_participate() {
+        given::<Store>([]).when(create()).then([created()]);
+        let state = given::<Store>([created()]).state();
+        assert!(!state.details().unwrap().participating);
+    }
+
+    #[test]
+    fn d45_a_store_is_created_once() {
+        given::<Store>([created()]).when(create()).then_refused(StoreError::Exists);
+    }
+
+    #[test]
+    fn participation_is_enabled_once() {
+        let enabled = StoreEvent::StoreParticipationEnabled {};
+        given::<Store>([created()]).when(StoreCommand::EnableParticipation).then([enabled.clone()]);
+        given::<Store>([created(), enabled])
+            .when(StoreCommand::EnableParticipation)
+            .then_refused(StoreError::AlreadyParticipating);
+    }
+
+    #[test]
+    fn participation_is_disabled_once() {
+        let enabled = StoreEvent::StoreParticipationEnabled {};
+        let disabled = StoreEvent::StoreParticipationDisabled {};
+        given::<Store>([created(), enabled.clone()])
+            .when(StoreCommand::DisableParticipation)
+            .then([disabled.clone()]);
+        for history in [vec![created()], vec![created(), enabled, disabled]] {
+            given::<Store>(history)
+                .when(StoreCommand::DisableParticipation)
+                .then_refused(StoreError::NotParticipating);
+        }
+    }
+
+    #[test]
+    fn a_store_takes_another_name_but_not_the_one_it_has() {
+        let renamed = StoreEvent::StoreRebranded { name: name("Statler Books") };
+        given::<Store>([created()]).when(rebrand("Statler Books")).then([renamed.clone()]);
+        given::<Store>([created()])
+            .when(rebrand("Waldorf Books"))
+            .then_refused(StoreError::NothingChanged);
+        given::<Store>([created(), renamed])
+            .when(rebrand("Statler Books"))
+            .then_refused(StoreError::NothingChanged);
+    }
+
+    #[test]
+    fn a_new_name_leaves_the_rest_as_it_is() {
+        let state = given::<Store>([
+            created(),
+            StoreEvent::StoreParticipationEnabled {},
+            StoreEvent::StoreRebranded { name: name("Statler Books") },
+        ])
+        .state();
+        let store = state.details().unwrap();
+        assert_eq!(store.name, name("Statler Books"));
+        assert_eq!(store.location, name("level 2"));
+        assert!(store.participating);
+    }
+
+    #[test]
+    fn d44_a_store_that_was_never_created_does_nothing() {
+        for command in [
+            StoreCommand::EnableParticipation,
+            StoreCommand::DisableParticipation,
+            rebrand("Statler Books"),
+        ] {
+            given::<Store>([]).when(command).then_refused(StoreError::NotFound);
+        }
+    }
+}
