@@ -597,3 +597,6 @@ impl Item {
 pub fn total(items: &[Item]) -> Result<Money, MoneyError> {
     items.iter().try_fold(Money::ZERO, |sum, item| sum.plus(item.total()?))
 }
+
+#[cfg(test)]
+mod tests;
