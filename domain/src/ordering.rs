@@ -516,3 +516,6 @@ fn created(
     let total = baskets::total(&items).map_err(|_| OrderError::TotalTooLarge)?;
     Ok(vec![OrderEvent::OrderCreated { customer_id, customer_name, payment_id, items, total }])
 }
+
+#[cfg(test)]
+mod tests;
