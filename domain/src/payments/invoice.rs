@@ -276,3 +276,145 @@ impl Aggregate for Invoice {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        Invoice, InvoiceCommand, InvoiceDetails, InvoiceError, InvoiceEvent, InvoiceStatus,
+    };
+    use crate::testing::{given, id, money};
+
+    fn create(minor: i64) -> InvoiceCommand {
+        InvoiceCommand::Create {
+            order_id: id(1),
+            customer_id: id(2),
+            payment_id: id(3),
+            amount: money(minor),
+        }
+    }
+
+    fn created(minor: i64) -> InvoiceEvent {
+        InvoiceEvent::InvoiceCreated {
+            order_id: id(1),
+            customer_id: id(2),
+            payment_id: id(3),
+            amount: money(minor),
+        }
+    }
+
+    fn paid_event(minor: i64) -> InvoiceEvent {
+        InvoiceEvent::InvoicePaid { order_id: id(1), payment_id: id(3), amount: money(minor) }
+    }
+
+    fn pending() -> Vec<InvoiceEvent> {
+        vec![created(2_997)]
+    }
+
+    fn paid() -> Vec<InvoiceEvent> {
+        vec![created(2_997), paid_event(2_997)]
+    }
+
+    fn canceled() -> Vec<InvoiceEvent> {
+        vec![created(2_997), InvoiceEvent::InvoiceCanceled {}]
+    }
+
+    fn adjust(minor: i64) -> InvoiceCommand {
+        InvoiceCommand::Adjust { amount: money(minor) }
+    }
+
+    #[test]
+    fn an_order_is_billed_once() {
+        given::<Invoice>([]).when(create(2_997)).then([created(2_997)]);
+        for history in [pending(), paid(), canceled()] {
+            given::<Invoice>(history).when(create(2_997)).then_refused(InvoiceError::Exists);
+        }
+    }
+
+    #[test]
+    fn an_order_of_free_samples_is_billed_with_nothing() {
+        given::<Invoice>([]).when(create(0)).then([created(0)]);
+    }
+
+    #[test]
+    fn d60_an_invoice_knows_its_order_customer_and_payment() {
+        assert_eq!(
+            given::<Invoice>(pending()).state().details(),
+            Some(&InvoiceDetails {
+                order_id: id(1),
+                customer_id: id(2),
+                payment_id: id(3),
+                amount: money(2_997)
+            })
+        );
+    }
+
+    #[test]
+    fn a_pending_invoice_is_adjusted() {
+        let adjusted = InvoiceEvent::InvoiceAdjusted { old: money(2_997), new: money(1_998) };
+        given::<Invoice>(pending()).when(adjust(1_998)).then([adjusted.clone()]);
+        given::<Invoice>([created(2_997), adjusted])
+            .when(InvoiceCommand::Pay)
+            .then([paid_event(1_998)]);
+    }
+
+    #[test]
+    fn an_adjustment_changes_the_amount_to_something() {
+        given::<Invoice>(pending()).when(adjust(0)).then_refused(InvoiceError::AmountNotPositive);
+        given::<Invoice>(pending()).when(adjust(2_997)).then_refused(InvoiceError::NothingChanged);
+    }
+
+    #[test]
+    fn d59_only_a_pending_invoice_is_adjusted() {
+        given::<Invoice>(paid())
+            .when(adjust(1))
+            .then_refused(InvoiceError::NotPending(InvoiceStatus::Paid));
+        given::<Invoice>(canceled())
+            .when(adjust(1))
+            .then_refused(InvoiceError::NotPending(InvoiceStatus::Canceled));
+    }
+
+    #[test]
+    fn d59_a_canceled_invoice_can_be_read_back() {
+        let state = given::<Invoice>(canceled()).state();
+        assert_eq!(state.status(), Some(InvoiceStatus::Canceled));
+        let stored = serde_json::to_string(&state).unwrap();
+        assert_eq!(serde_json::from_str::<Invoice>(&stored).unwrap(), state);
+    }
+
+    #[test]
+    fn a_pending_invoice_is_paid() {
+        given::<Invoice>(pending()).when(InvoiceCommand::Pay).then([paid_event(2_997)]);
+    }
+
+    #[test]
+    fn d46_an_invoice_is_paid_once() {
+        given::<Invoice>(paid()).when(InvoiceCommand::Pay).then_refused(InvoiceError::AlreadyPaid);
+    }
+
+    #[test]
+    fn a_canceled_invoice_is_not_paid() {
+        given::<Invoice>(canceled())
+            .when(InvoiceCommand::Pay)
+            .then_refused(InvoiceError::NotPending(InvoiceStatus::Canceled));
+    }
+
+    #[test]
+    fn only_a_pending_invoice_is_canceled() {
+        given::<Invoice>(pending())
+            .when(InvoiceCommand::Cancel)
+            .then([InvoiceEvent::InvoiceCanceled {}]);
+        given::<Invoice>(paid())
+            .when(InvoiceCommand::Cancel)
+            .then_refused(InvoiceError::NotPending(InvoiceStatus::Paid));
+        given::<Invoice>(canceled())
+            .when(InvoiceCommand::Cancel)
+            .then_refused(InvoiceError::AlreadyCanceled);
+    }
+
+    #[test]
+    fn d44_an_invoice_that_was_never_made_out_does_nothing() {
+        for command in [adjust(1), InvoiceCommand::Pay, InvoiceCommand::Cancel] {
+            given::<Invoice>([]).when(command).then_refused(InvoiceError::NotFound);
+        }
+    }
+}

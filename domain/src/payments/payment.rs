@@ -407,3 +407,6 @@ impl Aggregate for Payment {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
