@@ -585,3 +585,6 @@ fn stops(items: Vec<Item>) -> Vec<Stop> {
     }
     stops
 }
+
+#[cfg(test)]
+mod tests;
