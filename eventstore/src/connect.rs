@@ -1,10 +1,25 @@
 //! Connections to the databases.
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
-use sea_orm::DatabaseConnection;
+use sea_orm::{
+    DatabaseConnection, DbErr, RuntimeErr, SqlxPostgresConnector, SqlxSqliteConnector,
+    sqlx::{
+        ConnectOptions,
+        postgres::{PgConnectOptions, PgPool, PgPoolOptions},
+        sqlite::{
+            SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+            SqliteSynchronous,
+        },
+    },
+};
 
 use crate::error::StoreError;
+
+/// How many connections read a file at once.
+const SQLITE_READERS: u32 = 4;
+/// How many prepared statements a connection keeps.
+const STATEMENTS: usize = 256;
 
 /// Which database it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,24 +44,117 @@ pub enum Durability {
 pub struct Database {
     /// Which database it is.
     pub kind: Backend,
-    /// For writing. On SQLite one connection only.
+    /// For writing. On SQLite one connection only, because several would fight
+    /// over the lock; on PostgreSQL the same pool as `read`.
     pub write: DatabaseConnection,
-    /// For reading. On SQLite read-only connections, on PostgreSQL the same pool.
+    /// For reading. On SQLite these connections cannot write.
     pub read: DatabaseConnection,
     /// The file, on SQLite.
     pub path: Option<Arc<Path>>,
 }
 
 impl Database {
-    /// Opens the file, making it if it is not there.
+    /// Opens a file, making it if it is not there.
     pub async fn sqlite(path: &Path, durability: Durability) -> Result<Self, StoreError> {
-        let _ = (path, durability);
-        unimplemented!()
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(match durability {
+                Durability::Full => SqliteSynchronous::Full,
+                Durability::Normal => SqliteSynchronous::Normal,
+            })
+            .foreign_keys(false)
+            .busy_timeout(Duration::from_secs(5))
+            .statement_cache_capacity(STATEMENTS)
+            .disable_statement_logging();
+
+        // The writer comes first: it makes the file and turns the WAL on.
+        let write = sqlite_pool(1).connect_with(options.clone()).await.map_err(broken)?;
+        let read = sqlite_pool(SQLITE_READERS)
+            .connect_with(options.create_if_missing(false).read_only(true))
+            .await
+            .map_err(broken)?;
+
+        Ok(Self {
+            kind: Backend::Sqlite,
+            write: SqlxSqliteConnector::from_sqlx_sqlite_pool(write),
+            read: SqlxSqliteConnector::from_sqlx_sqlite_pool(read),
+            path: Some(path.into()),
+        })
     }
 
     /// Connects to a server.
     pub async fn postgres(url: &str, max_connections: u32) -> Result<Self, StoreError> {
-        let _ = (url, max_connections);
-        unimplemented!()
+        let options = url
+            .parse::<PgConnectOptions>()
+            .map_err(broken)?
+            .application_name("mallbots")
+            .statement_cache_capacity(STATEMENTS)
+            .disable_statement_logging();
+        let pool = PgPoolOptions::new()
+            .max_connections(max_connections)
+            .acquire_timeout(Duration::from_secs(10))
+            // A ping before each use would cost a fifth of the throughput;
+            // reads are tried again on another connection instead.
+            .test_before_acquire(false)
+            .connect_with(options)
+            .await
+            .map_err(broken)?;
+        let connection = SqlxPostgresConnector::from_sqlx_postgres_pool(pool);
+
+        Ok(Self {
+            kind: Backend::Postgres,
+            write: connection.clone(),
+            read: connection,
+            path: None,
+        })
     }
+
+    /// Closes every connection, once those in use are given back.
+    pub async fn close(&self) -> Result<(), StoreError> {
+        self.read.close_by_ref().await?;
+        self.write.close_by_ref().await?;
+        Ok(())
+    }
+
+    /// The pools as the driver knows them, for statements that no builder can make.
+    pub(crate) fn pools(&self) -> Pools<'_> {
+        match self.kind {
+            Backend::Sqlite => Pools::Sqlite {
+                write: self.write.get_sqlite_connection_pool(),
+                read: self.read.get_sqlite_connection_pool(),
+            },
+            Backend::Postgres => Pools::Postgres(self.write.get_postgres_connection_pool()),
+        }
+    }
+}
+
+/// The driver's own pools.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Pools<'a> {
+    /// One writer and some readers.
+    Sqlite {
+        /// Of one connection.
+        write: &'a SqlitePool,
+        /// Of connections that cannot write.
+        read: &'a SqlitePool,
+    },
+    /// One pool for all.
+    Postgres(&'a PgPool),
+}
+
+fn sqlite_pool(max_connections: u32) -> SqlitePoolOptions {
+    // Opening a connection costs more than keeping it.
+    SqlitePoolOptions::new()
+        .max_connections(max_connections)
+        .acquire_timeout(Duration::from_secs(30))
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+}
+
+/// An error of the driver, as one of SeaORM.
+pub(crate) fn broken(error: sea_orm::sqlx::Error) -> StoreError {
+    DbErr::Query(RuntimeErr::SqlxError(Arc::new(error))).into()
 }

@@ -71,12 +71,12 @@ impl<'a> Unit<'a> {
     }
 
     /// Lets an aggregate decide; what it decides is part of the unit, as is
-    /// that it has not changed meanwhile. Returns how many events that is.
+    /// that it has not changed meanwhile. Returns those events (REQUESTS.md 1).
     pub async fn decide<A: Aggregate>(
         &mut self,
         id: A::Id,
         command: A::Command,
-    ) -> Result<usize, CommandError> {
+    ) -> Result<Vec<A::Event>, CommandError> {
         let _ = (id, command);
         unimplemented!()
     }

@@ -1,0 +1,10 @@
+DROP TABLE settings;
+DROP TABLE dead_letters;
+DROP TABLE checkpoints;
+DROP TABLE timers;
+DROP TABLE claims;
+DROP TABLE idempotency;
+DROP TABLE inbox;
+DROP TABLE snapshots;
+DROP TABLE ledger_head;
+DROP TABLE messages;
