@@ -492,7 +492,9 @@ mod tests {
         }
 
         #[test]
-        fn no_text_breaks_the_parser(text in "\\PC{0,40}_\\PC{0,30}|(order|list)_[0-7][0-9a-hjkmnp-tv-z]{25}") {
+        fn no_text_breaks_the_parser(
+            text in "\\PC{0,40}_\\PC{0,30}|(order|list)_[0-7][0-9a-hjkmnp-tv-z]{25}",
+        ) {
             if let Ok(any) = text.parse::<AnyId>() {
                 prop_assert_eq!(any.to_string(), text);
             }

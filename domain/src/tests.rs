@@ -239,7 +239,9 @@ fn a_status_is_called_the_same_in_json_and_in_the_api() {
 
 /// Every variant of an error. That none is missing is the compiler's to see.
 macro_rules! variants {
-    ($error:ident: $($variant:ident $(($($value:expr),*))? $({ $($field:ident: $inner:expr),* })?),* $(,)?) => {{
+    ($error:ident: $(
+        $variant:ident $(($($value:expr),*))? $({ $($field:ident: $inner:expr),* })?
+    ),* $(,)?) => {{
         let _ = |error: &$error| match error { $($error::$variant { .. } => (),)* };
         vec![$($error::$variant $(($($value),*))? $({ $($field: $inner),* })?),*]
     }};

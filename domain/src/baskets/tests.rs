@@ -465,8 +465,14 @@ proptest! {
     }
 
     #[test]
-    fn facts_out_of_place_are_taken_as_they_are(events in any_order(closed().map(|(history, _)| history).concat().into_iter().chain([removed(1, 2), removed(7, 1)]).collect())) {
-        prop_assert_eq!(given::<Basket>(events.clone()).state().status().is_some(), events.contains(&started()));
+    fn facts_out_of_place_are_taken_as_they_are(events in any_order(
+        closed().into_iter()
+            .flat_map(|(history, _)| history)
+            .chain([removed(1, 2), removed(7, 1)])
+            .collect(),
+    )) {
+        let known = given::<Basket>(events.clone()).state().status().is_some();
+        prop_assert_eq!(known, events.contains(&started()));
     }
 }
 

@@ -418,7 +418,10 @@ proptest! {
     }
 
     #[test]
-    fn facts_out_of_place_are_taken_as_they_are(events in any_order([completed(), vec![was_rejected(), was_canceled()]].concat())) {
-        prop_assert_eq!(given::<Order>(events.clone()).state().status().is_some(), events.contains(&was_created()));
+    fn facts_out_of_place_are_taken_as_they_are(events in any_order(
+        [completed(), vec![was_rejected(), was_canceled()]].concat(),
+    )) {
+        let known = given::<Order>(events.clone()).state().status().is_some();
+        prop_assert_eq!(known, events.contains(&was_created()));
     }
 }

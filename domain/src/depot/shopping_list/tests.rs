@@ -422,8 +422,8 @@ proptest! {
         complete_at_last in proptest::bool::ANY,
     ) {
         let ordered: u32 = lines.iter().map(|line| line.quantity.get()).sum();
-        let mut commands =
-            vec![create(lines), ShoppingListCommand::Initiate, assign(), ShoppingListCommand::Start];
+        let mut commands = vec![create(lines), ShoppingListCommand::Initiate, assign()];
+        commands.push(ShoppingListCommand::Start);
         commands.extend(doings);
         if complete_at_last {
             let state = ask_in_turn::<ShoppingList>(commands.clone())?.pop().unwrap_or_default();
@@ -455,7 +455,10 @@ proptest! {
     }
 
     #[test]
-    fn facts_out_of_place_are_taken_as_they_are(events in any_order([completed(), canceled()].concat())) {
-        prop_assert_eq!(given::<ShoppingList>(events.clone()).state().status().is_some(), events.contains(&pending()[0]));
+    fn facts_out_of_place_are_taken_as_they_are(events in any_order(
+        [completed(), canceled()].concat(),
+    )) {
+        let known = given::<ShoppingList>(events.clone()).state().status().is_some();
+        prop_assert_eq!(known, events.contains(&pending()[0]));
     }
 }
