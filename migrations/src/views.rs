@@ -1,6 +1,11 @@
 //! The views' tables: what can be rebuilt from the ledger.
+//!
+//! The statements are written out for each database: strict tables, collations
+//! and room on the page have no common builder.
 
-use sea_orm_migration::prelude::*;
+use sea_orm_migration::{prelude::*, sea_orm::DatabaseBackend};
+
+mod m0001_views;
 
 /// Brings the views' tables up to date.
 #[derive(Debug, Clone, Copy)]
@@ -9,10 +14,21 @@ pub struct ViewsMigrator;
 #[async_trait::async_trait]
 impl MigratorTrait for ViewsMigrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        Vec::new()
+        vec![Box::new(m0001_views::Migration)]
     }
 
     fn migration_table_name() -> DynIden {
         "views_migrations".into_iden()
     }
+}
+
+/// Runs the statements of the database at hand.
+async fn run(manager: &SchemaManager<'_>, sqlite: &str, postgres: &str) -> Result<(), DbErr> {
+    let connection = manager.get_connection();
+    let statements = match connection.get_database_backend() {
+        DatabaseBackend::Postgres => postgres,
+        DatabaseBackend::Sqlite => sqlite,
+        other => return Err(DbErr::Migration(format!("{other:?} is not supported"))),
+    };
+    connection.execute_unprepared(statements).await.map(drop)
 }

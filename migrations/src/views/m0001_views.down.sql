@@ -1,0 +1,15 @@
+DROP TABLE projection_dead_letters;
+DROP TABLE projection_checkpoints;
+DROP TABLE notifications;
+DROP TABLE bots;
+DROP TABLE shopping_lists;
+DROP TABLE invoices;
+DROP TABLE payments;
+DROP TABLE sagas;
+DROP TABLE order_timeline;
+DROP TABLE order_lines;
+DROP TABLE orders;
+DROP TABLE baskets;
+DROP TABLE customers;
+DROP TABLE products;
+DROP TABLE stores;
