@@ -3,6 +3,12 @@
 //! This crate is the only one that knows of HTTP and GraphQL. It decides
 //! nothing about the mall: inputs become commands, rows become objects.
 
+pub mod startup;
+
 pub mod transport;
 
 pub mod error;
+
+pub mod cli;
+pub mod config;
+pub mod telemetry;

@@ -1,1 +1,57 @@
-fn main() {}
+//! `mallbots`: one binary for all roles.
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use anyhow::Context;
+use clap::Parser;
+use mallbots_gateway::{
+    cli::{Cli, Command},
+    config::Config,
+    startup, telemetry,
+};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// The exit code of wrong usage; clap ends with the same.
+const WRONG_USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match cli.command.clone().unwrap_or(Command::Serve) {
+        Command::Serve => {
+            let config = match Config::load(&cli.settings, std::env::vars()) {
+                Ok(config) => config,
+                Err(error) => return fail(&error.into(), WRONG_USAGE),
+            };
+            serve(&config).unwrap_or_else(|error| fail(&error, 1))
+        }
+        Command::Schema => print(&startup::sdl()).unwrap_or_else(|error| fail(&error, 1)),
+    }
+}
+
+fn serve(config: &Config) -> anyhow::Result<ExitCode> {
+    telemetry::start(&config.log).context("starting the log")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("starting the runtime")?;
+    let stopped = runtime.block_on(startup::serve(config));
+    // What is still running was given its time.
+    runtime.shutdown_background();
+    Ok(stopped?.into())
+}
+
+fn print(text: &str) -> anyhow::Result<ExitCode> {
+    io::stdout().write_all(text.as_bytes()).context("writing to standard output")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn fail(error: &anyhow::Error, code: u8) -> ExitCode {
+    // With standard error gone there is nobody to tell.
+    let _ = writeln!(io::stderr(), "mallbots: {error:#}");
+    ExitCode::from(code)
+}

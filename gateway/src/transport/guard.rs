@@ -441,7 +441,7 @@ mod tests {
     #[test]
     fn tokens_are_counted_as_the_specification_cuts_them() {
         assert_eq!(scan("query($a:Int!=1){b(c:\"x # y\",d:-1.5e3)...on T@e{f}}").tokens, 29);
-        assert_eq!(scan("{a...b...c(d:1.5...e)}").tokens, 13);
+        assert_eq!(scan("{a...b...c(d:1.5...e)}").tokens, 14);
         assert_eq!(scan("# nothing\n , ").tokens, 0);
         assert_eq!(scan(r#"{ a(b: """ " \""" { [ """) }"#), Lexical { tokens: 8, nesting: 2 });
         assert_eq!(scan("\"never closed { {\n{"), Lexical { tokens: 2, nesting: 1 });

@@ -1,0 +1,243 @@
+//! What can be typed after `mallbots`.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{LogFormat, duration, listen};
+
+/// A shopping mall served by robots.
+///
+/// Customers fill baskets, a saga turns each into an order, bots collect the
+/// goods, invoices are paid. Everything is asked for, changed and watched over
+/// GraphQL.
+#[derive(Debug, Parser)]
+#[command(name = "mallbots", version, after_long_help = AFTER_HELP)]
+pub struct Cli {
+    #[expect(missing_docs, reason = "clap would take it for the command's own description")]
+    #[command(flatten)]
+    pub settings: SettingsArgs,
+
+    /// What to do; `serve` if nothing is said.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What can be done.
+#[derive(Debug, Clone, PartialEq, Subcommand)]
+pub enum Command {
+    /// Opens the mall and serves it until it is told to stop. The default.
+    Serve,
+    /// Prints the GraphQL schema.
+    Schema,
+}
+
+const AFTER_HELP: &str = "\
+Examples:
+  mallbots                                 serve the mall in ./mallbots-data on 127.0.0.1:8080
+  mallbots --listen 127.0.0.1:0            … on any free port; the real address is printed
+  mallbots --data /tmp/mall --log debug    … from another folder, with more to read
+  MALLBOTS_LISTEN=[::1]:80 mallbots        each option is also a variable
+  DATABASE_URL=postgres://… mallbots       … on PostgreSQL instead of files
+  mallbots --config mall.toml              … with settings from a file
+  mallbots schema > schema.graphql         the schema, for tools
+
+Settings without an option come from the environment or the file, for example
+MALLBOTS_CURRENCY or `currency` in the file:
+  database_url             PostgreSQL to use instead of files (also DATABASE_URL)
+  currency                 USD, EUR or GBP [default: USD]
+  basket_abandoned_after   when an untouched basket is cleared away [default: 24h]
+  saga_step_timeout        when a saga's step is tried again [default: 30s]
+  saga_retries             how often, before the saga is stuck [default: 10]
+  snapshot_interval        events of an aggregate between snapshots [default: 100]
+  webhook_url              where notifications are sent; they are only logged without
+  webhook_secret           what they are signed with
+  cursor_secret            what cursors are signed with; kept in the database without
+  allowed_origins          origins of other hosts whose pages may call
+  shutdown_timeout         how long a shutdown may take [default: 30s]
+
+Exit codes:
+  0    stopped as it was told to
+  1    failed; the log says why
+  2    wrong usage or settings
+  3    stopped, but not everything ended within the shutdown timeout
+  130  ended at once, by a second signal";
+
+/// Settings that can be made by option.
+#[expect(clippy::doc_markdown, reason = "clap shows the comments as they stand")]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+#[command(next_help_heading = "Settings")]
+pub struct SettingsArgs {
+    /// A file of settings, in TOML [env: MALLBOTS_CONFIG]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Where to listen; port 0 takes any free one [env: MALLBOTS_LISTEN] [default: 127.0.0.1:8080]
+    #[arg(long, global = true, value_name = "ADDRESS", value_parser = listen)]
+    pub listen: Option<SocketAddr>,
+
+    /// Where the databases live [env: MALLBOTS_DATA] [default: ./mallbots-data]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+
+    /// What is logged: error, warn, info, debug, trace, or a filter for each
+    /// module [env: MALLBOTS_LOG] [default: info]
+    #[arg(long, global = true, value_name = "FILTER")]
+    pub log: Option<String>,
+
+    /// How the log is written [env: MALLBOTS_LOG_FORMAT] [default: pretty]
+    #[arg(long, global = true, value_name = "FORM")]
+    pub log_format: Option<LogFormat>,
+}
+
+impl SettingsArgs {
+    /// The settings that were made, as text by name.
+    pub(crate) fn as_settings(&self) -> std::collections::BTreeMap<String, String> {
+        let Self { config: _, listen, data, log, log_format } = self;
+        let settings = [
+            ("listen", listen.map(|address| address.to_string())),
+            ("data", data.as_ref().map(|path| path.to_string_lossy().into_owned())),
+            ("log", log.clone()),
+            ("log_format", log_format.map(|format| format.to_string())),
+        ];
+        let made = settings.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?)));
+        made.collect()
+    }
+}
+
+/// How the demonstration runs.
+#[derive(Debug, Clone, PartialEq, Args)]
+pub struct DemoArgs {
+    /// How fast the mall moves: 1 is life, 10 is ten times as fast
+    #[arg(long, default_value = "1", value_parser = pace)]
+    pub pace: f64,
+
+    /// What chance starts from: the same seed, the same customers with the same wishes
+    #[arg(long, value_name = "NUMBER")]
+    pub seed: Option<u64>,
+
+    /// How many customers shop
+    #[arg(long, value_name = "COUNT", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=200))]
+    pub customers: u32,
+
+    /// How many bots collect
+    #[arg(long, value_name = "COUNT", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=200))]
+    pub bots: u32,
+}
+
+/// How the load is made.
+#[derive(Debug, Clone, PartialEq, Args)]
+pub struct BusyworkArgs {
+    /// The mall to keep busy
+    #[arg(long, default_value = "http://127.0.0.1:8080/graphql")]
+    pub url: String,
+
+    /// How many clients work at once
+    #[arg(long, value_name = "COUNT", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=200))]
+    pub clients: u32,
+
+    /// When to stop, such as 30s or 10m; never, if neither this nor --operations is given
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub duration: Option<Duration>,
+
+    /// After how many operations to stop
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
+    pub operations: Option<u64>,
+
+    /// What chance starts from
+    #[arg(long, value_name = "NUMBER")]
+    pub seed: Option<u64>,
+
+    /// How fast each client works: 1 is a person's pace, 100 hardly pauses
+    #[arg(long, default_value = "1", value_parser = pace)]
+    pub pace: f64,
+}
+
+fn pace(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(pace) if (0.1..=100.0).contains(&pace) => Ok(pace),
+        _ => Err("must be a number from 0.1 to 100".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Demo {
+        #[command(flatten)]
+        args: DemoArgs,
+    }
+
+    #[derive(Debug, Parser)]
+    struct Busywork {
+        #[command(flatten)]
+        args: BusyworkArgs,
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+        Demo::command().debug_assert();
+        Busywork::command().debug_assert();
+    }
+
+    #[test]
+    fn serving_is_the_default_and_takes_options_before_and_after() {
+        let bare = Cli::try_parse_from(["mallbots"]).unwrap();
+        assert_eq!((bare.command, bare.settings), (None, SettingsArgs::default()));
+        for line in [
+            ["mallbots", "--listen", "127.0.0.1:0", "serve"],
+            ["mallbots", "serve", "--listen", "127.0.0.1:0"],
+        ] {
+            let cli = Cli::try_parse_from(line).unwrap();
+            assert_eq!(cli.command, Some(Command::Serve));
+            assert_eq!(cli.settings.listen, Some("127.0.0.1:0".parse().unwrap()));
+        }
+        assert!(Cli::try_parse_from(["mallbots", "--listen", "nowhere"]).is_err());
+        assert!(Cli::try_parse_from(["mallbots", "--log-format", "xml"]).is_err());
+    }
+
+    #[test]
+    fn the_help_names_every_setting() {
+        let help = Cli::command().render_long_help().to_string();
+        for setting in [
+            "--listen",
+            "--data",
+            "--log",
+            "--log-format",
+            "--config",
+            "database_url",
+            "currency",
+            "basket_abandoned_after",
+            "saga_step_timeout",
+            "saga_retries",
+            "snapshot_interval",
+            "webhook_url",
+            "webhook_secret",
+            "cursor_secret",
+            "allowed_origins",
+            "shutdown_timeout",
+        ] {
+            assert!(help.contains(setting), "{setting}\n{help}");
+        }
+    }
+
+    #[test]
+    fn paces_and_counts_have_bounds() {
+        for pace in ["0.1", "100", "2.5"] {
+            assert!(Demo::try_parse_from(["demo", "--pace", pace]).is_ok(), "{pace}");
+        }
+        for pace in ["0", "0.09", "101", "-1", "NaN", "inf", "fast"] {
+            assert!(Demo::try_parse_from(["demo", "--pace", pace]).is_err(), "{pace}");
+        }
+        let busywork = Busywork::try_parse_from(["busywork"]).unwrap().args;
+        assert_eq!((busywork.clients, busywork.duration), (5, None));
+        for clients in ["0", "201"] {
+            assert!(Busywork::try_parse_from(["busywork", "--clients", clients]).is_err());
+        }
+    }
+}

@@ -1,0 +1,492 @@
+//! The life of the process: opening, serving, and closing in order.
+//!
+//! Whoever has work of their own puts it on the [`Lifecycle`], so that it
+//! starts, stops and is waited for with everything else, and tells
+//! [`Readiness`] how to see that it is well.
+
+use std::{
+    future::Future,
+    io::{self, Write},
+    net::SocketAddr,
+    panic::AssertUnwindSafe,
+    pin::pin,
+    process::ExitCode,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use async_graphql::{EmptyMutation, EmptySubscription, Object, Schema, ValidationMode};
+use axum::{
+    Json, Router,
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use futures_util::{FutureExt, future::BoxFuture, future::join_all};
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use serde::Serialize;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    time::{sleep, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{Instrument, debug, error, info, info_span, warn};
+
+use crate::{
+    config::Config,
+    transport::{
+        self, TransportSettings,
+        origin::Origins,
+        pipeline::{Pipeline, PipelineSettings},
+    },
+};
+
+/// What runs in the process besides answering requests, and how it ends.
+///
+/// The order of the end: the door closes (no new connections, requests finish,
+/// sockets say goodbye), then the tasks are asked to stop and waited for, then
+/// what was registered with [`on_close`](Self::on_close) is closed, last
+/// registered first.
+#[derive(Debug, Clone, Default)]
+pub struct Lifecycle(Arc<Stages>);
+
+#[derive(Default)]
+struct Stages {
+    /// Canceled to ask for a shutdown from within.
+    ending: CancellationToken,
+    /// Canceled when the door closes.
+    closing: CancellationToken,
+    /// Connections and the sockets they became.
+    connections: TaskTracker,
+    /// Canceled when tasks are to stop.
+    stopping: CancellationToken,
+    tasks: TaskTracker,
+    closers: Mutex<Vec<(&'static str, BoxFuture<'static, ()>)>>,
+    /// Whether a task ended that had to go on.
+    failed: AtomicBool,
+}
+
+impl std::fmt::Debug for Stages {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stages").finish_non_exhaustive()
+    }
+}
+
+impl Lifecycle {
+    /// Runs a task as long as the process serves. It stops when its token is
+    /// canceled; if it ends before, whatever the reason, the process shuts
+    /// down and fails.
+    pub fn spawn<F>(&self, name: &'static str, task: impl FnOnce(CancellationToken) -> F)
+    where
+        F: Future<Output = anyhow::Result<()>> + Send + 'static,
+    {
+        let stages = Arc::clone(&self.0);
+        let running = AssertUnwindSafe(task(stages.stopping.child_token())).catch_unwind();
+        let watched = async move {
+            let ended = running.await;
+            let told = stages.stopping.is_cancelled();
+            match ended {
+                Ok(Ok(())) if told => debug!("stopped"),
+                Ok(Ok(())) => error!("stopped early"),
+                Ok(Err(error)) => error!(error = format!("{error:#}"), "failed"),
+                Err(_) => error!("failed by a panic"),
+            }
+            if !told {
+                stages.failed.store(true, Ordering::Relaxed);
+                stages.ending.cancel();
+            }
+        };
+        self.0.tasks.spawn(watched.instrument(info_span!("task", task.name = name)));
+    }
+
+    /// Has something closed after all tasks stopped.
+    pub fn on_close(&self, name: &'static str, close: impl Future<Output = ()> + Send + 'static) {
+        let mut closers = self.0.closers.lock().unwrap_or_else(PoisonError::into_inner);
+        closers.push((name, close.boxed()));
+    }
+
+    /// Asks the process to shut down in order.
+    pub fn end(&self) {
+        self.0.ending.cancel();
+    }
+
+    /// Ends everything, stage by stage.
+    async fn close(&self, readiness: &Readiness) {
+        let Stages { closing, connections, stopping, tasks, closers, .. } = &*self.0;
+        readiness.draining();
+        closing.cancel();
+        connections.close();
+        connections.wait().await;
+        debug!("the door is closed");
+        stopping.cancel();
+        tasks.close();
+        tasks.wait().await;
+        debug!("the tasks have stopped");
+        loop {
+            let last = closers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let Some((name, close)) = last else { break };
+            close.await;
+            debug!(name, "closed");
+        }
+    }
+}
+
+/// How the process can tell that it is able to serve.
+#[derive(Debug, Clone, Default)]
+pub struct Readiness(Arc<Checks>);
+
+#[derive(Default)]
+struct Checks {
+    draining: AtomicBool,
+    checks: Mutex<Vec<(&'static str, Check)>>,
+}
+
+type Check = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
+
+impl std::fmt::Debug for Checks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Checks").field("draining", &self.draining).finish_non_exhaustive()
+    }
+}
+
+/// How long a check may take.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
+
+impl Readiness {
+    /// Adds a check. The error says what is wrong, in words fit for everybody.
+    pub fn register<F>(&self, name: &'static str, check: impl Fn() -> F + Send + Sync + 'static)
+    where
+        F: Future<Output = Result<(), String>> + Send + 'static,
+    {
+        let check: Check = Arc::new(move || check().boxed());
+        self.0.checks.lock().unwrap_or_else(PoisonError::into_inner).push((name, check));
+    }
+
+    /// From now on the process is not ready, whatever the checks say.
+    fn draining(&self) {
+        self.0.draining.store(true, Ordering::Relaxed);
+    }
+
+    async fn report(&self) -> Report {
+        let checks = self.0.checks.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut findings = join_all(checks.into_iter().map(|(name, check)| async move {
+            let reason = match timeout(CHECK_TIMEOUT, check()).await {
+                Ok(Ok(())) => None,
+                Ok(Err(reason)) => Some(reason),
+                Err(_) => Some("did not answer in time".to_owned()),
+            };
+            Finding { name, ready: reason.is_none(), reason }
+        }))
+        .await;
+        if self.0.draining.load(Ordering::Relaxed) {
+            let reason = Some("shutting down".to_owned());
+            findings.insert(0, Finding { name: "server", ready: false, reason });
+        }
+        Report { ready: findings.iter().all(|finding| finding.ready), checks: findings }
+    }
+}
+
+/// What `/readyz` answers.
+#[derive(Debug, Serialize)]
+struct Report {
+    ready: bool,
+    checks: Vec<Finding>,
+}
+
+#[derive(Debug, Serialize)]
+struct Finding {
+    name: &'static str,
+    ready: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+/// Asks the process to stop: gently first, then at once.
+#[derive(Debug, Clone, Default)]
+pub struct StopSignals {
+    /// Canceled to drain.
+    pub drain: CancellationToken,
+    /// Canceled to end at once.
+    pub abort: CancellationToken,
+}
+
+impl StopSignals {
+    /// Listens to SIGINT and SIGTERM: the first drains, the second ends.
+    pub fn of_process() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let signals = Self::default();
+        let Self { drain, abort } = signals.clone();
+        // On a tracker of its own: nobody waits for signals that may never come.
+        TaskTracker::new().spawn(async move {
+            for token in [drain, abort] {
+                tokio::select! {
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => {}
+                }
+                token.cancel();
+            }
+        });
+        Ok(signals)
+    }
+}
+
+/// How the process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stopped {
+    /// As it was told to, everything in order.
+    Drained,
+    /// Because a task ended that had to go on.
+    Failed,
+    /// Not everything ended in time.
+    TimedOut,
+    /// At once.
+    Aborted,
+}
+
+impl From<Stopped> for ExitCode {
+    fn from(stopped: Stopped) -> Self {
+        Self::from(match stopped {
+            Stopped::Drained => 0,
+            Stopped::Failed => 1,
+            Stopped::TimedOut => 3,
+            Stopped::Aborted => 130,
+        })
+    }
+}
+
+/// The server, bound to its address.
+#[derive(Debug)]
+pub struct Application {
+    listener: TcpListener,
+    address: SocketAddr,
+    router: Router,
+    lifecycle: Lifecycle,
+    readiness: Readiness,
+    shutdown_timeout: Duration,
+}
+
+impl Application {
+    /// Binds the address and lays the routes. Requests wait until it is run.
+    pub async fn build(
+        config: &Config,
+        pipeline: Pipeline,
+        lifecycle: Lifecycle,
+        readiness: Readiness,
+    ) -> anyhow::Result<Self> {
+        let origins = Origins {
+            allowed: config.allowed_origins.clone(),
+            loopback_only: config.listen.ip().is_loopback(),
+        };
+        let settings = TransportSettings { origins, ..TransportSettings::default() };
+        Self::with_settings(config, settings, pipeline, lifecycle, readiness).await
+    }
+
+    /// The same, with the transport's settings given.
+    pub async fn with_settings(
+        config: &Config,
+        settings: TransportSettings,
+        pipeline: Pipeline,
+        lifecycle: Lifecycle,
+        readiness: Readiness,
+    ) -> anyhow::Result<Self> {
+        let Stages { closing, connections, .. } = &*lifecycle.0;
+        let router = Router::new()
+            .route("/", get(pointer))
+            .route("/livez", get(async || "alive\n"))
+            .route("/readyz", get(readyz))
+            .with_state(readiness.clone())
+            .merge(transport::router(
+                Arc::new(pipeline),
+                settings,
+                closing.clone(),
+                connections.clone(),
+            ));
+
+        let listener = TcpListener::bind(config.listen)
+            .await
+            .with_context(|| format!("listening on {}", config.listen))?;
+        let address = listener.local_addr().context("finding out the address")?;
+        Ok(Self {
+            listener,
+            address,
+            router,
+            lifecycle,
+            readiness,
+            shutdown_timeout: config.shutdown_timeout,
+        })
+    }
+
+    /// The real address, also where any port would do.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until it is told to stop, and then closes in order.
+    pub async fn run_until_stopped(self, signals: StopSignals) -> Stopped {
+        let Self { listener, router, lifecycle, readiness, shutdown_timeout, .. } = self;
+        let stages = Arc::clone(&lifecycle.0);
+        let accepting = accept(listener, router, Arc::clone(&stages));
+        stages.connections.spawn(accepting);
+
+        tokio::select! {
+            () = signals.drain.cancelled() => info!("told to stop"),
+            () = stages.ending.cancelled() => {}
+            () = signals.abort.cancelled() => return Stopped::Aborted,
+        }
+        tokio::select! {
+            closed = timeout(shutdown_timeout, lifecycle.close(&readiness)) => match closed {
+                Ok(()) if stages.failed.load(Ordering::Relaxed) => Stopped::Failed,
+                Ok(()) => {
+                    info!("stopped");
+                    Stopped::Drained
+                }
+                Err(_) => {
+                    warn!("not everything ended in time");
+                    Stopped::TimedOut
+                }
+            },
+            () = signals.abort.cancelled() => {
+                warn!("told again to stop, ending at once");
+                Stopped::Aborted
+            }
+        }
+    }
+}
+
+/// Opens the mall and serves it until it is told to stop.
+pub async fn serve(config: &Config) -> anyhow::Result<Stopped> {
+    for name in &config.ignored {
+        warn!(name, "this variable looks like a setting but is none");
+    }
+    let signals = StopSignals::of_process().context("listening to signals")?;
+    let abort = signals.abort.clone();
+    let application = tokio::select! {
+        application = open(config) => application?,
+        () = abort.cancelled() => return Ok(Stopped::Aborted),
+    };
+    announce(application.address());
+    Ok(application.run_until_stopped(signals).await)
+}
+
+/// Opens every room and binds the door's address.
+async fn open(config: &Config) -> anyhow::Result<Application> {
+    let pipeline =
+        Pipeline::new(schema, PipelineSettings::default()).context("reading the schema")?;
+    Application::build(config, pipeline, Lifecycle::default(), Readiness::default()).await
+}
+
+/// The schema's definition, as `schema.graphql` holds it.
+pub fn sdl() -> String {
+    schema(ValidationMode::Strict).sdl()
+}
+
+fn schema(mode: ValidationMode) -> Schema<About, EmptyMutation, EmptySubscription> {
+    Schema::build(About, EmptyMutation, EmptySubscription).validation_mode(mode).finish()
+}
+
+/// What the server says of itself.
+struct About;
+
+#[Object]
+impl About {
+    /// The version of the server.
+    async fn version(&self) -> &'static str {
+        env!("CARGO_PKG_VERSION")
+    }
+}
+
+/// Answers whoever opens the address in a browser.
+async fn pointer() -> &'static str {
+    "This is MallBots. GraphQL is at /graphql, by POST or by WebSocket (graphql-transport-ws).\n"
+}
+
+async fn readyz(State(readiness): State<Readiness>) -> Response {
+    let report = readiness.report().await;
+    let status = if report.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(report)).into_response()
+}
+
+/// How long a client may take to send a request's head, and how long a
+/// connection may lie idle between two requests.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Takes connections in until the door closes.
+async fn accept(listener: TcpListener, router: Router, stages: Arc<Stages>) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stages.closing.cancelled() => return,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                stages.connections.spawn(serve_connection(
+                    stream,
+                    router.clone(),
+                    stages.closing.clone(),
+                ));
+            }
+            Err(error) if is_of_one_connection(&error) => debug!(%error, "a connection was lost"),
+            Err(error) => {
+                // Out of file descriptors, most likely: some will be given back.
+                error!(%error, "no connection can be taken in");
+                tokio::select! {
+                    () = sleep(Duration::from_millis(500)) => {}
+                    () = stages.closing.cancelled() => return,
+                }
+            }
+        }
+    }
+}
+
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+    )
+}
+
+async fn serve_connection(stream: TcpStream, router: Router, closing: CancellationToken) {
+    // Answers are written whole: waiting for more to send only delays them.
+    if let Err(error) = stream.set_nodelay(true) {
+        debug!(%error, "a connection stays slow");
+    }
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(64 * 1024)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .with_upgrades();
+    let mut connection = pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = closing.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        debug!(%error, "a connection broke");
+    }
+}
+
+/// Tells where the mall is, on standard output, for people and scripts.
+fn announce(address: SocketAddr) {
+    let line = format!("MallBots is open: GraphQL at http://{address}/graphql\n");
+    let mut out = io::stdout().lock();
+    // Nobody reading it is no reason not to serve.
+    let _ = out.write_all(line.as_bytes()).and_then(|()| out.flush());
+}
