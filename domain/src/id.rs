@@ -333,6 +333,17 @@ impl InvoiceId {
     }
 }
 
+impl NotificationId {
+    /// The order it is about.
+    #[must_use]
+    pub const fn order(self) -> OrderId {
+        // Orders have UUIDs of version 7.
+        let mut bytes = self.0.into_bytes();
+        bytes[6] = bytes[6] & 0x0F | 0x70;
+        OrderId(Uuid::from_bytes(bytes))
+    }
+}
+
 /// Takes an id that a client chose for something new.
 ///
 /// Only UUIDs of version 7 are taken: they sort by time, and the other
@@ -464,6 +475,9 @@ mod tests {
         assert_eq!(order.basket().order(), order);
         assert_eq!(order.shopping_list().order(), order);
         assert_eq!(order.invoice().order(), order);
+        for kind in NotificationKind::ALL {
+            assert_eq!(order.notification(kind).order(), order);
+        }
     }
 
     #[test]

@@ -34,7 +34,8 @@ impl Quantity {
 
     /// Both together, whatever the limit says today: history was checked when
     /// it was made.
-    pub(crate) const fn joined(self, other: Self) -> Self {
+    #[must_use]
+    pub const fn joined(self, other: Self) -> Self {
         Self(self.0.saturating_add(other.0))
     }
 
