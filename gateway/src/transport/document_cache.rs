@@ -7,6 +7,8 @@ use async_graphql::parser::types::ExecutableDocument;
 use moka::sync::Cache;
 use sha2::{Digest, Sha256};
 
+use super::variables::nests_variables;
+
 /// What names a document: the SHA-256 of its text, so that nobody can make two
 /// documents share a place.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -30,6 +32,8 @@ impl fmt::Debug for DocumentHash {
 pub struct KnownDocument {
     /// It, parsed. Cloned for each execution, which takes a fraction of parsing it.
     pub document: ExecutableDocument,
+    /// Whether it has variables within lists or objects.
+    pub nests_variables: bool,
     /// About how much memory it takes.
     weight: u32,
 }
@@ -40,7 +44,8 @@ impl KnownDocument {
         // Measured: a parsed document takes about 25 times its text, mostly
         // names, positions and vectors with room to spare.
         let weight = u32::try_from(text.len()).unwrap_or(u32::MAX).saturating_mul(25);
-        Self { document, weight: weight.saturating_add(1024) }
+        let nests_variables = nests_variables(&document);
+        Self { document, nests_variables, weight: weight.saturating_add(1024) }
     }
 }
 

@@ -185,7 +185,7 @@ impl Pipeline {
         Ok(Operation {
             kind: definition.ty,
             name: name.map(str::to_owned),
-            plain: self.input_types.fit(definition, &variables),
+            plain: !known.nests_variables && self.input_types.fit(definition, &variables),
             chosen,
             hash,
             proven,

@@ -6,13 +6,19 @@
 //! or ignores what it does not know. So only values that plainly fit go the
 //! fast way, and everything else gets the strict schema's judgment.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt::Display,
+};
 
 use async_graphql::{
-    Name, Value, Variables,
+    Name, Positioned, Value, Variables,
     parser::{
         self, parse_schema,
-        types::{BaseType, OperationDefinition, Type, TypeKind, TypeSystemDefinition},
+        types::{
+            BaseType, Directive, ExecutableDocument, OperationDefinition, Selection, SelectionSet,
+            Type, TypeKind, TypeSystemDefinition,
+        },
     },
 };
 
@@ -49,13 +55,18 @@ impl InputTypes {
         Ok(types)
     }
 
-    /// Whether each value plainly fits its type.
+    /// Whether each value plainly fits its type. For a document that nowhere
+    /// [nests](nests_variables) variables: only where a variable is the whole
+    /// argument does validation see that the types of both agree.
     pub(super) fn fit(&self, operation: &OperationDefinition, variables: &Variables) -> bool {
         operation.variable_definitions.iter().all(|definition| {
             let definition = &definition.node;
+            let ty = &definition.var_type.node;
             match variables.get(&definition.name.node) {
-                Some(value) => self.fits(&definition.var_type.node, value),
-                None => definition.var_type.node.nullable,
+                // Given in spite of a default: it may stand where null cannot.
+                Some(Value::Null) => ty.nullable && definition.default_value.is_none(),
+                Some(value) => self.fits(ty, value),
+                None => ty.nullable,
             }
         })
     }
@@ -86,6 +97,46 @@ impl InputTypes {
             },
         }
     }
+}
+
+/// Whether a variable stands within a list or an object somewhere, where
+/// validation does not compare its type with what is expected.
+pub(super) fn nests_variables(document: &ExecutableDocument) -> bool {
+    let operations = document.operations.iter().map(|(_, operation)| &operation.node);
+    let fragments = document.fragments.values().map(|fragment| &fragment.node);
+    operations.clone().any(|operation| in_directives(&operation.directives))
+        || operations.into_iter().any(|operation| in_selections(&operation.selection_set.node))
+        || fragments.clone().any(|fragment| in_directives(&fragment.directives))
+        || fragments.into_iter().any(|fragment| in_selections(&fragment.selection_set.node))
+}
+
+fn in_selections(selections: &SelectionSet) -> bool {
+    selections.items.iter().any(|selection| {
+        let within = match &selection.node {
+            Selection::Field(field) => {
+                let mut arguments = field.node.arguments.iter();
+                arguments.any(|(_, value)| {
+                    value.node.clone().into_const().is_none() && !is_variable(&value.node)
+                }) || in_selections(&field.node.selection_set.node)
+            }
+            Selection::InlineFragment(inline) => in_selections(&inline.node.selection_set.node),
+            Selection::FragmentSpread(_) => false,
+        };
+        within || in_directives(selection.node.directives())
+    })
+}
+
+fn in_directives(directives: &[Positioned<Directive>]) -> bool {
+    directives
+        .iter()
+        .flat_map(|directive| &directive.node.arguments)
+        .any(|(_, value)| value.node.clone().into_const().is_none() && !is_variable(&value.node))
+}
+
+/// Whether a literal is a variable and nothing else. Told by its text, for
+/// async-graphql does not let others name the type.
+fn is_variable(literal: &impl Display) -> bool {
+    literal.to_string().starts_with('$')
 }
 
 /// Fills in the defaults, and refuses to go on without what is required.
@@ -187,6 +238,30 @@ mod tests {
         let types = InputTypes::of(SDL).unwrap();
         assert!(types.fit(&operation("$v: Int"), &none));
         assert!(!types.fit(&operation("$v: Int!"), &none));
+    }
+
+    #[test]
+    fn a_variable_within_a_literal_is_found_wherever_it_stands() {
+        for (text, nests) in [
+            ("query($v: Int) { a(b: $v) @d(e: $v) { c(b: [1, {d: 2}]) } }", false),
+            ("query($v: Int) { a { b(c: [$v]) } }", true),
+            ("query($v: Int) { a(b: { c: [{ d: $v }] }) }", true),
+            ("query($v: Int) { a @d(e: [$v]) }", true),
+            ("query($v: Int) @d(e: [$v]) { a }", true),
+            ("query($v: Int) { ...f } fragment f on T { ... { a(b: [$v]) } }", true),
+            ("query($v: Int) { ...f } fragment f on T @d(e: [$v]) { a }", true),
+            ("query($v: Int) { ...f @d(e: [$v]) } fragment f on T { a }", true),
+        ] {
+            assert_eq!(nests_variables(&parse_query(text).unwrap()), nests, "{text}");
+        }
+    }
+
+    #[test]
+    fn null_in_spite_of_a_default_is_looked_at_twice() {
+        let null = Variables::from_value(value!({ "v": null }));
+        let types = InputTypes::of(SDL).unwrap();
+        assert!(types.fit(&operation("$v: Int"), &null));
+        assert!(!types.fit(&operation("$v: Int = 1"), &null));
     }
 
     #[test]

@@ -1,0 +1,3 @@
+//! Everything that is tested through a real socket.
+
+mod transport;
