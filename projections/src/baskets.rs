@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 
 use mallbots_domain::{
-    baskets::{BasketStatus, Item},
-    id::{BasketId, CustomerId, PaymentId},
+    baskets::{self, BasketEvent, BasketStatus, Item},
+    id::{AnyId, BasketId, CustomerId, EntityId, PaymentId},
+    money::Money,
 };
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -12,7 +13,8 @@ use serde::{Deserialize, Serialize};
 pub use self::Model as BasketRow;
 use crate::{
     column::{Json, Text},
-    reads::{ReadError, Reads, Row},
+    reads::{ReadError, Reads},
+    row::{Misfit, Occurred, Projection, row},
 };
 
 /// A basket.
@@ -48,12 +50,81 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-impl Row for Model {
-    type Id = BasketId;
+row!(BasketId);
 
-    fn id(&self) -> BasketId {
-        *self.id
+impl Projection for Entity {
+    type Event = BasketEvent;
+
+    fn fold(row: &mut Option<Model>, event: BasketEvent, of: &Occurred) -> Result<(), Misfit> {
+        match (event, row.as_mut()) {
+            (BasketEvent::BasketStarted { customer_id }, None) => {
+                *row = Some(Model {
+                    id: Text(of.id()),
+                    customer_id: Text(customer_id),
+                    payment_id: None,
+                    status: Text(BasketStatus::Open),
+                    items: Json(Vec::new()),
+                    total: 0,
+                    version: of.version,
+                    position: of.position,
+                    created_at: of.at,
+                    updated_at: of.at,
+                });
+            }
+            (BasketEvent::BasketItemAdded { item }, Some(row)) => {
+                match row.items.0.iter_mut().find(|line| line.product_id == item.product_id) {
+                    Some(line) => line.quantity = line.quantity.joined(item.quantity),
+                    None => row.items.0.push(item),
+                }
+                row.total = total(&row.items);
+            }
+            (BasketEvent::BasketItemRemoved { product_id, quantity }, Some(row)) => {
+                row.items.0.retain_mut(|line| {
+                    if line.product_id != product_id {
+                        return true;
+                    }
+                    let left = line.quantity.minus(quantity);
+                    line.quantity = left.unwrap_or(line.quantity);
+                    left.is_some()
+                });
+                row.total = total(&row.items);
+            }
+            (
+                BasketEvent::BasketCheckedOut { customer_id: _, payment_id, items, total },
+                Some(row),
+            ) => {
+                row.status = Text(BasketStatus::CheckedOut);
+                row.payment_id = Some(Text(payment_id));
+                row.items = Json(items);
+                row.total = total.minor();
+            }
+            (BasketEvent::BasketCanceled {}, Some(row)) => {
+                row.status = Text(BasketStatus::Canceled);
+            }
+            (BasketEvent::BasketAbandoned {}, Some(row)) => {
+                row.status = Text(BasketStatus::Abandoned);
+            }
+            (BasketEvent::BasketStarted { .. }, Some(_))
+            | (
+                BasketEvent::BasketItemAdded { .. }
+                | BasketEvent::BasketItemRemoved { .. }
+                | BasketEvent::BasketCheckedOut { .. }
+                | BasketEvent::BasketCanceled {}
+                | BasketEvent::BasketAbandoned {},
+                None,
+            ) => return Err(Misfit::OutOfPlace),
+        }
+        Ok(())
     }
+
+    fn parents(row: &Model) -> Vec<AnyId> {
+        vec![row.customer_id.any()]
+    }
+}
+
+/// What is in a basket costs no more than fits: what costs more is not let in.
+fn total(items: &[Item]) -> i64 {
+    baskets::total(items).map_or(i64::MAX, Money::minor)
 }
 
 /// A basket.

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use mallbots_domain::{
-    depot::bot::BotStatus,
-    id::{BotId, ShoppingListId},
+    depot::bot::{BotEvent, BotStatus},
+    id::{AnyId, BotId, EntityId, ShoppingListId},
 };
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -13,7 +13,8 @@ pub use self::Model as BotRow;
 use crate::{
     column::Text,
     page::{self, Page, PageRequest, Sort, Way},
-    reads::{ReadError, Reads, Row},
+    reads::{ReadError, Reads},
+    row::{Misfit, Occurred, Projection, row},
 };
 
 /// A bot.
@@ -45,11 +46,49 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-impl Row for Model {
-    type Id = BotId;
+row!(BotId);
 
-    fn id(&self) -> BotId {
-        *self.id
+impl Projection for Entity {
+    type Event = BotEvent;
+
+    fn fold(row: &mut Option<Model>, event: BotEvent, of: &Occurred) -> Result<(), Misfit> {
+        let (status, list_id, row) = match (event, row.as_mut()) {
+            (BotEvent::BotRegistered { name }, None) => {
+                *row = Some(Model {
+                    id: Text(of.id()),
+                    name: name.into(),
+                    status: Text(BotStatus::Offline),
+                    list_id: None,
+                    version: of.version,
+                    position: of.position,
+                    created_at: of.at,
+                    updated_at: of.at,
+                });
+                return Ok(());
+            }
+            (BotEvent::BotBroughtOnline {} | BotEvent::BotReleased { list_id: _ }, Some(row)) => {
+                (BotStatus::Idle, None, row)
+            }
+            (BotEvent::BotTakenOffline {}, Some(row)) => (BotStatus::Offline, None, row),
+            (BotEvent::BotAssigned { list_id }, Some(row)) => {
+                (BotStatus::Active, Some(Text(list_id)), row)
+            }
+            (BotEvent::BotRegistered { .. }, Some(_))
+            | (
+                BotEvent::BotBroughtOnline {}
+                | BotEvent::BotTakenOffline {}
+                | BotEvent::BotAssigned { .. }
+                | BotEvent::BotReleased { .. },
+                None,
+            ) => return Err(Misfit::OutOfPlace),
+        };
+        row.status = Text(status);
+        row.list_id = list_id;
+        Ok(())
+    }
+
+    fn parents(row: &Model) -> Vec<AnyId> {
+        row.list_id.iter().map(|list| list.any()).collect()
     }
 }
 

@@ -58,17 +58,17 @@ pub enum Heard {
 
 /// A place in the feed of changes.
 #[derive(Debug)]
-pub struct Changes(broadcast::Receiver<Arc<Changed>>);
+pub struct Changes(Option<broadcast::Receiver<Arc<Changed>>>);
 
 impl Changes {
-    pub(crate) const fn new(receiver: broadcast::Receiver<Arc<Changed>>) -> Self {
+    pub(crate) const fn new(receiver: Option<broadcast::Receiver<Arc<Changed>>>) -> Self {
         Self(receiver)
     }
 
     /// The next announcement; `None` when the projector is gone. Nothing is
     /// lost if the wait is abandoned.
     pub async fn next(&mut self) -> Option<Heard> {
-        match self.0.recv().await {
+        match self.0.as_mut()?.recv().await {
             Ok(changed) => Some(Heard::Changed(changed)),
             Err(broadcast::error::RecvError::Lagged(_)) => Some(Heard::Missed),
             Err(broadcast::error::RecvError::Closed) => None,

@@ -80,10 +80,8 @@ impl<T: DeserializeOwned> TryGetable for Text<T> {
 
 impl<T: DeserializeOwned> ValueType for Text<T> {
     fn try_from(value: Value) -> Result<Self, ValueTypeErr> {
-        match value {
-            Value::String(Some(text)) => read(text).map(Self).map_err(|_| ValueTypeErr),
-            _ => Err(ValueTypeErr),
-        }
+        let Value::String(Some(text)) = value else { return Err(ValueTypeErr) };
+        read(text).map(Self).map_err(|_| ValueTypeErr)
     }
 
     fn type_name() -> String {
@@ -121,12 +119,8 @@ impl<T: DeserializeOwned> TryGetableFromJson for Json<T> {}
 
 impl<T: DeserializeOwned> ValueType for Json<T> {
     fn try_from(value: Value) -> Result<Self, ValueTypeErr> {
-        match value {
-            Value::Json(Some(json)) => {
-                serde_json::from_value(*json).map(Self).map_err(|_| ValueTypeErr)
-            }
-            _ => Err(ValueTypeErr),
-        }
+        let Value::Json(Some(json)) = value else { return Err(ValueTypeErr) };
+        serde_json::from_value(*json).map(Self).map_err(|_| ValueTypeErr)
     }
 
     fn type_name() -> String {

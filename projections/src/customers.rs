@@ -2,7 +2,10 @@
 
 use std::collections::HashMap;
 
-use mallbots_domain::id::CustomerId;
+use mallbots_domain::{
+    customers::CustomerEvent,
+    id::{AnyId, CustomerId},
+};
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +13,8 @@ pub use self::Model as CustomerRow;
 use crate::{
     column::Text,
     page::{self, Page, PageRequest, Sort, Way},
-    reads::{ReadError, Reads, Row},
+    reads::{ReadError, Reads},
+    row::{Misfit, Occurred, Projection, row},
     search,
 };
 
@@ -45,11 +49,48 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-impl Row for Model {
-    type Id = CustomerId;
+row!(CustomerId);
 
-    fn id(&self) -> CustomerId {
-        *self.id
+impl Projection for Entity {
+    type Event = CustomerEvent;
+
+    fn fold(row: &mut Option<Model>, event: CustomerEvent, of: &Occurred) -> Result<(), Misfit> {
+        match (event, row.as_mut()) {
+            (CustomerEvent::CustomerRegistered { name, sms_number }, None) => {
+                *row = Some(Model {
+                    id: Text(of.id()),
+                    search: search::searchable([name.as_str(), sms_number.as_str()]),
+                    name: name.into(),
+                    sms_number: sms_number.as_str().to_owned(),
+                    enabled: true,
+                    version: of.version,
+                    position: of.position,
+                    created_at: of.at,
+                    updated_at: of.at,
+                });
+            }
+            (CustomerEvent::CustomerSmsChanged { sms_number }, Some(row)) => {
+                row.search = search::searchable([&row.name, sms_number.as_str()]);
+                sms_number.as_str().clone_into(&mut row.sms_number);
+            }
+            (CustomerEvent::CustomerEnabled {}, Some(row)) => row.enabled = true,
+            (CustomerEvent::CustomerDisabled {}, Some(row)) => row.enabled = false,
+            // Shows in the timeline of the order's saga.
+            (CustomerEvent::CustomerAuthorized { order_id: _ }, Some(_)) => {}
+            (CustomerEvent::CustomerRegistered { .. }, Some(_))
+            | (
+                CustomerEvent::CustomerSmsChanged { .. }
+                | CustomerEvent::CustomerEnabled {}
+                | CustomerEvent::CustomerDisabled {}
+                | CustomerEvent::CustomerAuthorized { .. },
+                None,
+            ) => return Err(Misfit::OutOfPlace),
+        }
+        Ok(())
+    }
+
+    fn parents(_: &Model) -> Vec<AnyId> {
+        Vec::new()
     }
 }
 

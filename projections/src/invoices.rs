@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use mallbots_domain::{
-    id::{CustomerId, InvoiceId, OrderId, PaymentId},
-    payments::invoice::InvoiceStatus,
+    id::{AnyId, CustomerId, EntityId, InvoiceId, OrderId, PaymentId},
+    payments::invoice::{InvoiceEvent, InvoiceStatus},
 };
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 pub use self::Model as InvoiceRow;
 use crate::{
     column::Text,
-    reads::{ReadError, Reads, Row},
+    reads::{ReadError, Reads},
+    row::{Misfit, Occurred, Projection, row},
 };
 
 /// An invoice.
@@ -48,11 +49,47 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-impl Row for Model {
-    type Id = InvoiceId;
+row!(InvoiceId);
 
-    fn id(&self) -> InvoiceId {
-        *self.id
+impl Projection for Entity {
+    type Event = InvoiceEvent;
+
+    fn fold(row: &mut Option<Model>, event: InvoiceEvent, of: &Occurred) -> Result<(), Misfit> {
+        match (event, row.as_mut()) {
+            (InvoiceEvent::InvoiceCreated { order_id, customer_id, payment_id, amount }, None) => {
+                *row = Some(Model {
+                    id: Text(of.id()),
+                    order_id: Text(order_id),
+                    customer_id: Text(customer_id),
+                    payment_id: Text(payment_id),
+                    amount: amount.minor(),
+                    status: Text(InvoiceStatus::Pending),
+                    version: of.version,
+                    position: of.position,
+                    created_at: of.at,
+                    updated_at: of.at,
+                });
+            }
+            (InvoiceEvent::InvoiceAdjusted { old: _, new }, Some(row)) => row.amount = new.minor(),
+            (InvoiceEvent::InvoicePaid { order_id: _, payment_id: _, amount: _ }, Some(row)) => {
+                row.status = Text(InvoiceStatus::Paid);
+            }
+            (InvoiceEvent::InvoiceCanceled {}, Some(row)) => {
+                row.status = Text(InvoiceStatus::Canceled);
+            }
+            (InvoiceEvent::InvoiceCreated { .. }, Some(_))
+            | (
+                InvoiceEvent::InvoiceAdjusted { .. }
+                | InvoiceEvent::InvoicePaid { .. }
+                | InvoiceEvent::InvoiceCanceled {},
+                None,
+            ) => return Err(Misfit::OutOfPlace),
+        }
+        Ok(())
+    }
+
+    fn parents(row: &Model) -> Vec<AnyId> {
+        vec![row.order_id.any(), row.customer_id.any()]
     }
 }
 

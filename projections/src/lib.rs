@@ -14,6 +14,7 @@
 pub mod column;
 pub mod page;
 pub mod reads;
+pub mod row;
 pub mod search;
 
 pub mod baskets;
@@ -30,3 +31,8 @@ pub mod stores;
 pub mod timeline;
 
 pub mod changes;
+pub mod parked;
+pub mod projector;
+
+mod table;
+mod tables;

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use mallbots_domain::{
-    id::{CustomerId, NotificationId, OrderId},
-    notifications::NotificationKind,
+    id::{AnyId, CustomerId, EntityId, NotificationId, OrderId},
+    notifications::{NotificationEvent, NotificationKind},
 };
 use sea_orm::{QueryOrder, QuerySelect, entity::prelude::*};
 use serde::{Deserialize, Serialize};
@@ -13,7 +13,8 @@ pub use self::Model as NotificationRow;
 use crate::{
     column::Text,
     page::{self, Page, PageRequest, Sort, Way},
-    reads::{ReadError, Reads, Row},
+    reads::{ReadError, Reads},
+    row::{Misfit, Occurred, Projection, row},
 };
 
 /// A message to a customer.
@@ -55,11 +56,63 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-impl Row for Model {
-    type Id = NotificationId;
+row!(NotificationId);
 
-    fn id(&self) -> NotificationId {
-        *self.id
+impl Projection for Entity {
+    type Event = NotificationEvent;
+
+    fn fold(
+        row: &mut Option<Model>,
+        event: NotificationEvent,
+        of: &Occurred,
+    ) -> Result<(), Misfit> {
+        match (event, row.as_mut()) {
+            (
+                NotificationEvent::NotificationRequested {
+                    customer_id,
+                    sms_number,
+                    order_id,
+                    kind,
+                    text,
+                },
+                None,
+            ) => {
+                *row = Some(Model {
+                    id: Text(of.id()),
+                    customer_id: Text(customer_id),
+                    order_id: Text(order_id),
+                    kind: Text(kind),
+                    sms_number: sms_number.as_str().to_owned(),
+                    text,
+                    status: Text(NotificationStatus::Requested),
+                    failure: None,
+                    sent_at: None,
+                    version: of.version,
+                    position: of.position,
+                    created_at: of.at,
+                    updated_at: of.at,
+                });
+            }
+            (NotificationEvent::NotificationSent {}, Some(row)) => {
+                row.status = Text(NotificationStatus::Sent);
+                row.sent_at = Some(of.at);
+            }
+            (NotificationEvent::NotificationFailed { reason }, Some(row)) => {
+                row.status = Text(NotificationStatus::Failed);
+                row.failure = Some(reason);
+            }
+            (NotificationEvent::NotificationRequested { .. }, Some(_))
+            | (
+                NotificationEvent::NotificationSent {}
+                | NotificationEvent::NotificationFailed { .. },
+                None,
+            ) => return Err(Misfit::OutOfPlace),
+        }
+        Ok(())
+    }
+
+    fn parents(row: &Model) -> Vec<AnyId> {
+        vec![row.order_id.any(), row.customer_id.any()]
     }
 }
 

@@ -10,8 +10,11 @@ use std::collections::HashMap;
 
 use mallbots_domain::{
     baskets::Item,
-    id::{CustomerId, InvoiceId, OrderId, PaymentId, ProductId, ShoppingListId, StoreId},
-    ordering::OrderStatus,
+    id::{
+        AnyId, CustomerId, EntityId, InvoiceId, OrderId, PaymentId, ProductId, ShoppingListId,
+        StoreId,
+    },
+    ordering::{OrderEvent, OrderStatus},
 };
 use sea_orm::{FromQueryResult, QuerySelect, QueryTrait, entity::prelude::*};
 use serde::{Deserialize, Serialize};
@@ -20,7 +23,8 @@ pub use self::Model as OrderRow;
 use crate::{
     column::{Json, Text},
     page::{self, Page, PageRequest, Sort, Way},
-    reads::{ReadError, Reads, Row},
+    reads::{ReadError, Reads},
+    row::{Misfit, Occurred, Projection, row},
     search,
 };
 
@@ -84,12 +88,106 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-impl Row for Model {
-    type Id = OrderId;
+row!(OrderId);
 
-    fn id(&self) -> OrderId {
-        *self.id
+impl Projection for Entity {
+    type Event = OrderEvent;
+
+    fn fold(row: &mut Option<Model>, event: OrderEvent, of: &Occurred) -> Result<(), Misfit> {
+        let (status, row) = match (event, row.as_mut()) {
+            (
+                OrderEvent::OrderCreated { customer_id, customer_name, payment_id, items, total },
+                None,
+            ) => {
+                *row = Some(Model {
+                    id: Text(of.id()),
+                    customer_id: Text(customer_id),
+                    payment_id: Text(payment_id),
+                    shopping_list_id: None,
+                    invoice_id: None,
+                    status: Text(OrderStatus::Pending),
+                    total: total.minor(),
+                    approved_at: None,
+                    rejected_at: None,
+                    started_at: None,
+                    readied_at: None,
+                    completed_at: None,
+                    canceled_at: None,
+                    rejection_reason: None,
+                    cancellation_reason: None,
+                    canceled_by: None,
+                    search: searchable(customer_name.as_str(), &items),
+                    customer_name: customer_name.into(),
+                    items: Json(items),
+                    version: of.version,
+                    position: of.position,
+                    created_at: of.at,
+                    updated_at: of.at,
+                });
+                return Ok(());
+            }
+            (OrderEvent::OrderApproved { customer_id: _, shopping_list_id }, Some(row)) => {
+                row.shopping_list_id = Some(Text(shopping_list_id));
+                row.approved_at = Some(of.at);
+                (OrderStatus::Approved, row)
+            }
+            (OrderEvent::OrderRejected { customer_id: _, payment_id: _, reason }, Some(row)) => {
+                row.rejection_reason = Some(reason);
+                row.rejected_at = Some(of.at);
+                (OrderStatus::Rejected, row)
+            }
+            (OrderEvent::OrderStarted {}, Some(row)) => {
+                row.started_at = Some(of.at);
+                (OrderStatus::InProgress, row)
+            }
+            (OrderEvent::OrderReadied { customer_id: _, payment_id: _, total: _ }, Some(row)) => {
+                row.readied_at = Some(of.at);
+                (OrderStatus::Ready, row)
+            }
+            (OrderEvent::OrderCompleted { customer_id: _, invoice_id }, Some(row)) => {
+                row.invoice_id = Some(Text(invoice_id));
+                row.completed_at = Some(of.at);
+                (OrderStatus::Completed, row)
+            }
+            (
+                OrderEvent::OrderCanceled { customer_id: _, payment_id: _, reason, by },
+                Some(row),
+            ) => {
+                row.cancellation_reason = Some(reason.into());
+                row.canceled_by = Some(by);
+                row.canceled_at = Some(of.at);
+                (OrderStatus::Canceled, row)
+            }
+            (OrderEvent::OrderCreated { .. }, Some(_))
+            | (
+                OrderEvent::OrderApproved { .. }
+                | OrderEvent::OrderRejected { .. }
+                | OrderEvent::OrderStarted {}
+                | OrderEvent::OrderReadied { .. }
+                | OrderEvent::OrderCompleted { .. }
+                | OrderEvent::OrderCanceled { .. },
+                None,
+            ) => return Err(Misfit::OutOfPlace),
+        };
+        row.status = Text(status);
+        Ok(())
     }
+
+    fn parents(row: &Model) -> Vec<AnyId> {
+        vec![row.customer_id.any()]
+    }
+}
+
+fn searchable(customer: &str, items: &[Item]) -> String {
+    let mut names = vec![customer];
+    for item in items {
+        for name in [item.product_name.as_str(), item.store_name.as_str()] {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+    }
+    search::searchable(names)
 }
 
 /// Which orders a list is about: those that fit all that is given. An empty

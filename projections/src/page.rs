@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use mallbots_domain::id::{AnyId, EntityId, IdError};
+use mallbots_domain::id::{AnyId, EntityId};
 use sea_orm::{
     ColumnTrait, DbErr, EntityTrait, FromQueryResult, IdenStatic, Iterable, ModelTrait,
     QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select, Value,
@@ -129,14 +129,9 @@ impl<C: ColumnTrait> Sort<C> {
     where
         M::Entity: EntityTrait<Column = C>,
     {
-        let value = match row.get(self.value) {
-            Value::BigInt(Some(value)) => value,
-            _ => 0,
-        };
-        let id = match row.get(self.id) {
-            Value::String(Some(id)) => id,
-            _ => String::new(),
-        };
+        // The columns of every sort are of these types.
+        let value = if let Value::BigInt(Some(value)) = row.get(self.value) { value } else { 0 };
+        let id = text(row.get(self.id)).unwrap_or_default();
         Key { value, id }
     }
 
@@ -247,14 +242,15 @@ where
     let rows =
         E::Model::find_by_statement(db.get_database_backend().build(&statement)).all(db).await?;
 
-    let mut owned: HashMap<I, Vec<E::Model>> = HashMap::new();
+    let mut lists: HashMap<I, Vec<E::Model>> = HashMap::new();
     for row in rows {
-        let owner = match row.get(owner) {
-            Value::String(Some(text)) => text.parse::<AnyId>().and_then(AnyId::expect),
-            _ => Err(IdError::Malformed),
-        };
-        let owner: I = owner.map_err(|error| DbErr::Type(error.to_string()))?;
-        owned.entry(owner).or_default().push(row);
+        let id = text(row.get(owner)).unwrap_or_default().parse::<AnyId>();
+        let id = id.and_then(AnyId::expect).map_err(|error| DbErr::Type(error.to_string()))?;
+        lists.entry(id).or_default().push(row);
     }
-    Ok(owned.into_iter().map(|(owner, rows)| (owner, sort.cut(rows, request))).collect())
+    Ok(lists.into_iter().map(|(owner, rows)| (owner, sort.cut(rows, request))).collect())
+}
+
+fn text(value: Value) -> Option<String> {
+    if let Value::String(text) = value { text } else { None }
 }

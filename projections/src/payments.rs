@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use mallbots_domain::{
-    id::{CustomerId, OrderId, PaymentId},
-    payments::payment::PaymentStatus,
+    id::{AnyId, CustomerId, EntityId, OrderId, PaymentId},
+    payments::payment::{PaymentEvent, PaymentStatus},
 };
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 pub use self::Model as PaymentRow;
 use crate::{
     column::Text,
-    reads::{ReadError, Reads, Row},
+    reads::{ReadError, Reads},
+    row::{Misfit, Occurred, Projection, row},
 };
 
 /// A payment.
@@ -46,11 +47,56 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-impl Row for Model {
-    type Id = PaymentId;
+row!(PaymentId);
 
-    fn id(&self) -> PaymentId {
-        *self.id
+impl Projection for Entity {
+    type Event = PaymentEvent;
+
+    fn fold(row: &mut Option<Model>, event: PaymentEvent, of: &Occurred) -> Result<(), Misfit> {
+        let (status, order_id, row) = match (event, row.as_mut()) {
+            (PaymentEvent::PaymentAuthorized { customer_id, amount }, None) => {
+                *row = Some(Model {
+                    id: Text(of.id()),
+                    customer_id: Text(customer_id),
+                    order_id: None,
+                    amount: amount.minor(),
+                    status: Text(PaymentStatus::Authorized),
+                    version: of.version,
+                    position: of.position,
+                    created_at: of.at,
+                    updated_at: of.at,
+                });
+                return Ok(());
+            }
+            (PaymentEvent::PaymentConfirmed { order_id, amount: _ }, Some(row)) => {
+                (PaymentStatus::Confirmed, order_id, row)
+            }
+            (PaymentEvent::PaymentReleased { order_id }, Some(row)) => {
+                (PaymentStatus::Released, order_id, row)
+            }
+            (PaymentEvent::PaymentCaptured { order_id }, Some(row)) => {
+                (PaymentStatus::Captured, order_id, row)
+            }
+            (PaymentEvent::PaymentRefunded { order_id }, Some(row)) => {
+                (PaymentStatus::Refunded, order_id, row)
+            }
+            (PaymentEvent::PaymentAuthorized { .. }, Some(_))
+            | (
+                PaymentEvent::PaymentConfirmed { .. }
+                | PaymentEvent::PaymentReleased { .. }
+                | PaymentEvent::PaymentCaptured { .. }
+                | PaymentEvent::PaymentRefunded { .. },
+                None,
+            ) => return Err(Misfit::OutOfPlace),
+        };
+        row.status = Text(status);
+        row.order_id = Some(Text(order_id));
+        Ok(())
+    }
+
+    fn parents(row: &Model) -> Vec<AnyId> {
+        let customer = row.customer_id.any();
+        row.order_id.iter().map(|order| order.any()).chain([customer]).collect()
     }
 }
 

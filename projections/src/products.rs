@@ -2,7 +2,10 @@
 
 use std::collections::HashMap;
 
-use mallbots_domain::id::{ProductId, StoreId};
+use mallbots_domain::{
+    id::{AnyId, EntityId, ProductId, StoreId},
+    stores::product::ProductEvent,
+};
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +13,8 @@ pub use self::Model as ProductRow;
 use crate::{
     column::Text,
     page::{self, Page, PageRequest, Sort, Way},
-    reads::{ReadError, Reads, Row},
+    reads::{ReadError, Reads},
+    row::{Misfit, Occurred, Projection, row},
     search,
 };
 
@@ -51,11 +55,54 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-impl Row for Model {
-    type Id = ProductId;
+row!(ProductId);
 
-    fn id(&self) -> ProductId {
-        *self.id
+impl Projection for Entity {
+    type Event = ProductEvent;
+
+    fn fold(row: &mut Option<Model>, event: ProductEvent, of: &Occurred) -> Result<(), Misfit> {
+        match (event, row.as_mut()) {
+            (ProductEvent::ProductAdded { store_id, name, description, sku, price }, None) => {
+                *row = Some(Model {
+                    id: Text(of.id()),
+                    store_id: Text(store_id),
+                    search: search::searchable([name.as_str(), sku.as_str()]),
+                    name: name.into(),
+                    description: description.into(),
+                    sku: sku.into(),
+                    price: price.minor(),
+                    removed: false,
+                    version: of.version,
+                    position: of.position,
+                    created_at: of.at,
+                    updated_at: of.at,
+                });
+            }
+            (ProductEvent::ProductRebranded { name, description }, Some(row)) => {
+                row.search = search::searchable([name.as_str(), &row.sku]);
+                row.name = name.into();
+                row.description = description.into();
+            }
+            (
+                ProductEvent::ProductPriceIncreased { old: _, new }
+                | ProductEvent::ProductPriceDecreased { old: _, new },
+                Some(row),
+            ) => row.price = new.minor(),
+            (ProductEvent::ProductRemoved {}, Some(row)) => row.removed = true,
+            (ProductEvent::ProductAdded { .. }, Some(_))
+            | (
+                ProductEvent::ProductRebranded { .. }
+                | ProductEvent::ProductPriceIncreased { .. }
+                | ProductEvent::ProductPriceDecreased { .. }
+                | ProductEvent::ProductRemoved {},
+                None,
+            ) => return Err(Misfit::OutOfPlace),
+        }
+        Ok(())
+    }
+
+    fn parents(row: &Model) -> Vec<AnyId> {
+        vec![row.store_id.any()]
     }
 }
 

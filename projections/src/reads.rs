@@ -3,15 +3,22 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use mallbots_domain::id::EntityId;
-use mallbots_eventstore::message::Position;
+use mallbots_domain::id::Kind;
+use mallbots_eventstore::{
+    connect::{Backend, Database},
+    message::Position,
+};
 use sea_orm::{
-    ColumnTrait, DatabaseConnection, DbBackend, DbErr, EntityTrait, ModelTrait, QueryFilter,
+    ColumnTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter,
     sea_query::{Expr, ExprTrait, Func, Query, extension::postgres::PgFunc},
 };
 use tokio::sync::{broadcast, watch};
 
-use crate::changes::{Changed, Changes};
+use crate::{
+    changes::{Changed, Changes},
+    parked,
+    row::Row,
+};
 
 /// The read side did not answer. What was wrong is for the log, not for
 /// whoever asked.
@@ -35,15 +42,6 @@ pub struct StaleRead {
     pub want: Position,
 }
 
-/// A row that one aggregate's events make.
-pub trait Row: ModelTrait {
-    /// What names it.
-    type Id: EntityId;
-
-    /// Its id.
-    fn id(&self) -> Self::Id;
-}
-
 /// How one of the read models stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProjectionStatus {
@@ -57,16 +55,78 @@ pub struct ProjectionStatus {
     pub parked: u64,
 }
 
+/// The table families, and whose events may be parked before them.
+const READ_MODELS: [(&str, Option<Kind>); 12] = [
+    ("stores", Some(Kind::Store)),
+    ("products", Some(Kind::Product)),
+    ("customers", Some(Kind::Customer)),
+    ("baskets", Some(Kind::Basket)),
+    ("orders", Some(Kind::Order)),
+    // Fed by the events of the others.
+    ("order_timeline", None),
+    ("sagas", Some(Kind::Saga)),
+    ("payments", Some(Kind::Payment)),
+    ("invoices", Some(Kind::Invoice)),
+    ("shopping_lists", Some(Kind::ShoppingList)),
+    ("bots", Some(Kind::Bot)),
+    ("notifications", Some(Kind::Notification)),
+];
+
+/// How many announcements a subscriber may be behind before it has missed some.
+const ANNOUNCEMENTS: usize = 1024;
+
+/// The projector's end of the counter.
+#[derive(Debug)]
+pub(crate) struct Announcer {
+    progress: watch::Sender<Position>,
+    changes: broadcast::Sender<Arc<Changed>>,
+}
+
+impl Announcer {
+    /// Says what was committed.
+    pub(crate) fn announce(&self, changed: Changed) {
+        let position = changed.position;
+        if !changed.rows.is_empty() {
+            // An error only says that nobody listens.
+            let _ = self.changes.send(Arc::new(changed));
+        }
+        self.reached(position);
+    }
+
+    /// Says how far the tables are. Never goes back.
+    pub(crate) fn reached(&self, position: Position) {
+        self.progress.send_if_modified(|reached| {
+            let on = position > *reached;
+            *reached = position.max(*reached);
+            on
+        });
+    }
+}
+
 /// The library's counter. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Reads {
     db: DatabaseConnection,
+    backend: Backend,
     progress: watch::Receiver<Position>,
     head: watch::Receiver<Position>,
-    changes: broadcast::Sender<Arc<Changed>>,
+    changes: broadcast::WeakSender<Arc<Changed>>,
 }
 
 impl Reads {
+    pub(crate) fn new(views: &Database, head: watch::Receiver<Position>) -> (Announcer, Self) {
+        let (progress, _) = watch::channel(Position(0));
+        let (changes, _) = broadcast::channel(ANNOUNCEMENTS);
+        let reads = Self {
+            db: views.read.clone(),
+            backend: views.kind,
+            progress: progress.subscribe(),
+            head,
+            changes: changes.downgrade(),
+        };
+        (Announcer { progress, changes }, reads)
+    }
+
     /// Up to where everything is in the tables.
     #[must_use]
     pub fn position(&self) -> Position {
@@ -87,12 +147,20 @@ impl Reads {
     /// What changes from now on.
     #[must_use]
     pub fn changes(&self) -> Changes {
-        Changes::new(self.changes.subscribe())
+        Changes::new(self.changes.upgrade().map(|changes| changes.subscribe()))
     }
 
     /// How each read model stands.
     pub async fn projections(&self) -> Result<Vec<ProjectionStatus>, ReadError> {
-        todo!()
+        let parked = parked::counts(self, None).await?;
+        let position = self.position();
+        let lag = self.head.borrow().0.saturating_sub(position.0).try_into().unwrap_or_default();
+        let status = |&(name, kind): &(&'static str, Option<Kind>)| {
+            let of_kind = parked.iter().filter(|(key, _)| Some(key.kind) == kind);
+            let parked = of_kind.map(|(_, count)| count).sum();
+            ProjectionStatus { name, position, lag, parked }
+        };
+        Ok(READ_MODELS.iter().map(status).collect())
     }
 
     pub(crate) const fn db(&self) -> &DatabaseConnection {
@@ -120,22 +188,17 @@ impl Reads {
     /// there are, so that the statement stays the same and stays prepared.
     pub(crate) fn any_of<C: ColumnTrait, T: ToString>(&self, column: C, texts: &[T]) -> Expr {
         let texts: Vec<String> = texts.iter().map(ToString::to_string).collect();
-        any_of(self.db.get_database_backend(), column, texts)
-    }
-}
-
-fn any_of<C: ColumnTrait>(backend: DbBackend, column: C, texts: Vec<String>) -> Expr {
-    let column = Expr::col(column.as_column_ref());
-    match backend {
-        DbBackend::Postgres => column.eq(PgFunc::any(texts)),
-        _ => column.in_subquery(
-            Query::select()
-                .column("value")
-                .from_function(
-                    Func::cust("json_each").arg(serde_json::Value::from(texts).to_string()),
-                    "wanted",
-                )
-                .to_owned(),
-        ),
+        let column = Expr::col(column.as_column_ref());
+        match self.backend {
+            Backend::Postgres => column.eq(PgFunc::any(texts)),
+            Backend::Sqlite => {
+                let texts = serde_json::Value::from(texts).to_string();
+                let wanted = Query::select()
+                    .column("value")
+                    .from_function(Func::cust("json_each").arg(texts), "wanted")
+                    .to_owned();
+                column.in_subquery(wanted)
+            }
+        }
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use mallbots_domain::{
-    id::{OrderId, SagaId},
-    saga::SagaState,
+    id::{AnyId, EntityId, OrderId, SagaId},
+    saga::{Definition, Direction, SagaEvent, SagaState, Steps, Try},
 };
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -13,7 +13,8 @@ pub use self::Model as SagaRow;
 use crate::{
     column::{Json, Text},
     page::{self, Page, PageRequest, Sort, Way},
-    reads::{ReadError, Reads, Row},
+    reads::{ReadError, Reads},
+    row::{Misfit, Occurred, Projection, row},
 };
 
 /// A saga.
@@ -51,12 +52,180 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-impl Row for Model {
-    type Id = SagaId;
+row!(SagaId);
 
-    fn id(&self) -> SagaId {
-        *self.id
+impl Projection for Entity {
+    type Event = SagaEvent;
+
+    fn fold(row: &mut Option<Model>, event: SagaEvent, of: &Occurred) -> Result<(), Misfit> {
+        let Some(saga) = row else {
+            let SagaEvent::SagaStarted { saga } = event else { return Err(Misfit::OutOfPlace) };
+            *row = Some(Model {
+                id: Text(of.id()),
+                order_id: Text(saga.order_id()),
+                name: saga.name().to_owned(),
+                state: Text(SagaState::Running),
+                steps: Json(begin(&saga, of.at)),
+                refusal: None,
+                ended_at: None,
+                version: of.version,
+                position: of.position,
+                created_at: of.at,
+                updated_at: of.at,
+            });
+            return Ok(());
+        };
+        match event {
+            SagaEvent::SagaStarted { .. } => return Err(Misfit::OutOfPlace),
+            SagaEvent::StepStarted { of: attempt } => {
+                saga.state = Text(walking(attempt.direction));
+                saga.at_step(&attempt.step, |step| step.start(&attempt, of.at));
+            }
+            SagaEvent::StepSucceeded { of: attempt } => {
+                saga.at_step(&attempt.step, |step| step.end(SagaStepState::Succeeded, of.at));
+            }
+            SagaEvent::StepRefused { of: attempt, reason, message: _ } => {
+                saga.at_step(&attempt.step, |step| {
+                    step.end(SagaStepState::Refused, of.at);
+                    step.reason = Some(reason);
+                });
+            }
+            SagaEvent::StepTimedOut { of: attempt } => {
+                saga.at_step(&attempt.step, |step| step.reason = Some(NO_ANSWER.to_owned()));
+            }
+            SagaEvent::StepRetried { of: attempt, at } => {
+                saga.state = Text(walking(attempt.direction));
+                saga.at_step(&attempt.step, |step| {
+                    step.state = SagaStepState::Retrying;
+                    step.ended_at = None;
+                    step.next_attempt_at = Some(at);
+                });
+            }
+            SagaEvent::CompensationStarted { reason } => {
+                saga.state = Text(SagaState::Compensating);
+                saga.refusal = Some(reason);
+                saga.steps.0.iter_mut().for_each(|step| step.pass_over(of.at));
+            }
+            SagaEvent::StepCompensated { of: attempt } => {
+                saga.at_step(&attempt.step, |step| step.end(SagaStepState::Compensated, of.at));
+            }
+            SagaEvent::SagaCompleted {} => {
+                saga.state = Text(SagaState::Completed);
+                saga.ended_at = Some(of.at);
+            }
+            SagaEvent::SagaCompensated { reason } => {
+                saga.state = Text(SagaState::Compensated);
+                saga.refusal = Some(reason);
+                saga.ended_at = Some(of.at);
+            }
+            SagaEvent::SagaStuck { of: attempt, reason } => {
+                saga.state = Text(SagaState::Stuck);
+                saga.at_step(&attempt.step, |step| {
+                    step.state = SagaStepState::Stuck;
+                    step.ended_at = None;
+                    step.next_attempt_at = None;
+                    step.reason = Some(reason);
+                });
+            }
+        }
+        Ok(())
     }
+
+    fn parents(row: &Model) -> Vec<AnyId> {
+        vec![row.order_id.any()]
+    }
+}
+
+/// Why a step is tried again that nobody answered.
+const NO_ANSWER: &str = "NO_ANSWER";
+
+impl Model {
+    /// A step, by its name.
+    #[must_use]
+    pub fn step(&self, name: &str) -> Option<&SagaStep> {
+        self.steps.iter().find(|step| step.name == name)
+    }
+
+    fn at_step(&mut self, name: &str, change: impl FnOnce(&mut SagaStep)) {
+        if let Some(step) = self.steps.0.iter_mut().find(|step| step.name == name) {
+            change(step);
+        }
+    }
+}
+
+impl SagaStep {
+    fn start(&mut self, attempt: &Try, at: i64) {
+        // The first try in either direction begins anew; a later one goes on.
+        if attempt.attempt == 1 || self.started_at.is_none() {
+            self.started_at = Some(at);
+            self.reason = None;
+        }
+        self.state = match attempt.direction {
+            Direction::Forward => SagaStepState::Running,
+            Direction::Backward => SagaStepState::Compensating,
+        };
+        self.attempts = attempt.attempt;
+        self.ended_at = None;
+        self.next_attempt_at = None;
+    }
+
+    fn end(&mut self, state: SagaStepState, at: i64) {
+        self.state = state;
+        self.ended_at = Some(at);
+        self.next_attempt_at = None;
+        self.reason = None;
+    }
+
+    /// The saga turns back. What has not ended by itself will not any more: it
+    /// is undone if it can be, and otherwise left.
+    fn pass_over(&mut self, at: i64) {
+        match self.state {
+            SagaStepState::Waiting
+            | SagaStepState::Running
+            | SagaStepState::Retrying
+            | SagaStepState::Stuck => self.end(SagaStepState::Skipped, at),
+            SagaStepState::Succeeded
+            | SagaStepState::Refused
+            | SagaStepState::Compensating
+            | SagaStepState::Compensated
+            | SagaStepState::Skipped => {}
+        }
+    }
+}
+
+const fn walking(direction: Direction) -> SagaState {
+    match direction {
+        Direction::Forward => SagaState::Running,
+        Direction::Backward => SagaState::Compensating,
+    }
+}
+
+/// The steps of a saga that begins. Those that ask for nothing were done before.
+fn begin(saga: &Definition, at: i64) -> Vec<SagaStep> {
+    match saga {
+        Definition::CreateOrder(saga) => steps(saga, at),
+        Definition::CancelOrder(saga) => steps(saga, at),
+    }
+}
+
+fn steps<S: Steps>(saga: &S, at: i64) -> Vec<SagaStep> {
+    let step = |&step| {
+        let mut row = SagaStep {
+            name: S::name(step).to_owned(),
+            state: SagaStepState::Waiting,
+            attempts: 0,
+            started_at: None,
+            ended_at: None,
+            next_attempt_at: None,
+            reason: None,
+        };
+        if saga.action(step).is_none() {
+            row.started_at = Some(at);
+            row.end(SagaStepState::Succeeded, at);
+        }
+        row
+    };
+    S::STEPS.iter().map(step).collect()
 }
 
 /// A step of a saga.

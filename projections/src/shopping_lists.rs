@@ -4,8 +4,8 @@
 use std::collections::HashMap;
 
 use mallbots_domain::{
-    depot::shopping_list::{ShoppingListStatus, Shortage, Stop},
-    id::{BotId, OrderId, ShoppingListId},
+    depot::shopping_list::{ShoppingListEvent, ShoppingListStatus, Shortage, Stop},
+    id::{AnyId, BotId, EntityId, OrderId, ShoppingListId},
 };
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -14,7 +14,8 @@ pub use self::Model as ShoppingListRow;
 use crate::{
     column::{Json, Text},
     page::{self, Page, PageRequest, Sort, Way},
-    reads::{ReadError, Reads, Row},
+    reads::{ReadError, Reads},
+    row::{Misfit, Occurred, Projection, row},
 };
 
 /// A shopping list.
@@ -50,11 +51,77 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-impl Row for Model {
-    type Id = ShoppingListId;
+row!(ShoppingListId);
 
-    fn id(&self) -> ShoppingListId {
-        *self.id
+impl Projection for Entity {
+    type Event = ShoppingListEvent;
+
+    fn fold(
+        row: &mut Option<Model>,
+        event: ShoppingListEvent,
+        of: &Occurred,
+    ) -> Result<(), Misfit> {
+        match (event, row.as_mut()) {
+            (ShoppingListEvent::ShoppingListCreated { order_id, stops }, None) => {
+                *row = Some(Model {
+                    id: Text(of.id()),
+                    order_id: Text(order_id),
+                    bot_id: None,
+                    status: Text(ShoppingListStatus::Pending),
+                    stops: Json(stops),
+                    shortages: Json(Vec::new()),
+                    version: of.version,
+                    position: of.position,
+                    created_at: of.at,
+                    updated_at: of.at,
+                });
+            }
+            (ShoppingListEvent::ShoppingListInitiated {}, Some(row)) => {
+                row.status = Text(ShoppingListStatus::Available);
+            }
+            (ShoppingListEvent::ShoppingListAssigned { bot_id }, Some(row)) => {
+                row.status = Text(ShoppingListStatus::Assigned);
+                row.bot_id = Some(Text(bot_id));
+            }
+            (ShoppingListEvent::ShoppingStarted { order_id: _, bot_id: _ }, Some(row)) => {
+                row.status = Text(ShoppingListStatus::Active);
+            }
+            (ShoppingListEvent::ItemPicked { store_id, product_id, quantity }, Some(row)) => {
+                row.stops
+                    .0
+                    .iter_mut()
+                    .filter(|stop| stop.store_id == store_id)
+                    .flat_map(|stop| &mut stop.items)
+                    .filter(|item| item.product_id == product_id)
+                    .for_each(|item| item.picked = item.picked.saturating_add(quantity.get()));
+            }
+            (
+                ShoppingListEvent::ShoppingListCompleted { order_id: _, bot_id: _, shortages },
+                Some(row),
+            ) => {
+                row.status = Text(ShoppingListStatus::Completed);
+                row.shortages = Json(shortages);
+            }
+            (ShoppingListEvent::ShoppingListCanceled { bot_id: _ }, Some(row)) => {
+                row.status = Text(ShoppingListStatus::Canceled);
+            }
+            (ShoppingListEvent::ShoppingListCreated { .. }, Some(_))
+            | (
+                ShoppingListEvent::ShoppingListInitiated {}
+                | ShoppingListEvent::ShoppingListAssigned { .. }
+                | ShoppingListEvent::ShoppingStarted { .. }
+                | ShoppingListEvent::ItemPicked { .. }
+                | ShoppingListEvent::ShoppingListCompleted { .. }
+                | ShoppingListEvent::ShoppingListCanceled { .. },
+                None,
+            ) => return Err(Misfit::OutOfPlace),
+        }
+        Ok(())
+    }
+
+    fn parents(row: &Model) -> Vec<AnyId> {
+        let order = row.order_id.any();
+        row.bot_id.iter().map(|bot| bot.any()).chain([order]).collect()
     }
 }
 

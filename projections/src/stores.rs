@@ -2,7 +2,10 @@
 
 use std::collections::HashMap;
 
-use mallbots_domain::id::StoreId;
+use mallbots_domain::{
+    id::{AnyId, StoreId},
+    stores::store::StoreEvent,
+};
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +13,8 @@ pub use self::Model as StoreRow;
 use crate::{
     column::Text,
     page::{self, Page, PageRequest, Sort, Way},
-    reads::{ReadError, Reads, Row},
+    reads::{ReadError, Reads},
+    row::{Misfit, Occurred, Projection, row},
     search,
 };
 
@@ -45,11 +49,45 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-impl Row for Model {
-    type Id = StoreId;
+row!(StoreId);
 
-    fn id(&self) -> StoreId {
-        *self.id
+impl Projection for Entity {
+    type Event = StoreEvent;
+
+    fn fold(row: &mut Option<Model>, event: StoreEvent, of: &Occurred) -> Result<(), Misfit> {
+        match (event, row.as_mut()) {
+            (StoreEvent::StoreCreated { name, location }, None) => {
+                *row = Some(Model {
+                    id: Text(of.id()),
+                    search: search::searchable([name.as_str(), location.as_str()]),
+                    name: name.into(),
+                    location: location.into(),
+                    participating: false,
+                    version: of.version,
+                    position: of.position,
+                    created_at: of.at,
+                    updated_at: of.at,
+                });
+            }
+            (StoreEvent::StoreParticipationEnabled {}, Some(row)) => row.participating = true,
+            (StoreEvent::StoreParticipationDisabled {}, Some(row)) => row.participating = false,
+            (StoreEvent::StoreRebranded { name }, Some(row)) => {
+                row.search = search::searchable([name.as_str(), &row.location]);
+                row.name = name.into();
+            }
+            (StoreEvent::StoreCreated { .. }, Some(_))
+            | (
+                StoreEvent::StoreParticipationEnabled {}
+                | StoreEvent::StoreParticipationDisabled {}
+                | StoreEvent::StoreRebranded { .. },
+                None,
+            ) => return Err(Misfit::OutOfPlace),
+        }
+        Ok(())
+    }
+
+    fn parents(_: &Model) -> Vec<AnyId> {
+        Vec::new()
     }
 }
 

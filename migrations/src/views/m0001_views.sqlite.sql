@@ -234,7 +234,6 @@ CREATE TABLE projection_dead_letters (
     version INTEGER NOT NULL,
     name TEXT NOT NULL,
     schema_version INTEGER NOT NULL,
-    message_id TEXT NOT NULL,
     payload TEXT NOT NULL,
     metadata TEXT NOT NULL,
     recorded_at INTEGER NOT NULL,

@@ -1,6 +1,9 @@
 //! Which order holds what: only to look for orders by.
 
-use mallbots_domain::id::{OrderId, ProductId, StoreId};
+use mallbots_domain::{
+    baskets::Item,
+    id::{OrderId, ProductId, StoreId},
+};
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -25,3 +28,15 @@ pub struct Model {
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
+
+/// The lines of an order.
+pub(crate) fn of(order_id: OrderId, items: &[Item]) -> Vec<Model> {
+    items
+        .iter()
+        .map(|item| Model {
+            order_id: Text(order_id),
+            product_id: Text(item.product_id),
+            store_id: Text(item.store_id),
+        })
+        .collect()
+}

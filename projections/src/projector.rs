@@ -1,0 +1,311 @@
+//! Follows the ledger, batch by batch: decode once, load once, fold in memory,
+//! write each table with one statement, move the checkpoint, commit once, then
+//! say what changed.
+
+mod batch;
+mod checkpoints;
+mod retry;
+
+use std::{
+    collections::HashSet,
+    error::Error,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use mallbots_domain::id::{AnyId, DeadLetterId};
+use mallbots_eventstore::{
+    clock::Clock,
+    connect::Database,
+    error::StoreError,
+    ledger::Ledger,
+    message::{MessageKind, Position, Recorded},
+    upcast::Upcasters,
+};
+use rand::Rng;
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QuerySelect,
+    TransactionTrait,
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use self::{batch::Batch, checkpoints::Checkpoints, retry::Order};
+use crate::{
+    changes::{Change, Changed},
+    column::Text,
+    parked,
+    reads::{Announcer, Reads},
+    table::{Additions, OnConflict},
+    tables::Tables,
+};
+
+/// How many messages are taken in at once.
+pub const BATCH: usize = 500;
+
+/// The name of the checkpoints that all read models share.
+const CHECKPOINTS: &str = "views";
+/// How long the checkpoints of partitions in which nothing happens may stay
+/// behind: what is read again after a restart.
+const IDLE_PARTITIONS: Duration = Duration::from_secs(1);
+/// The longest wait after the first failure, and after many.
+const WAITS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+
+/// The writer of the read side. Two of them on one database do no harm: one
+/// takes a batch in and the other finds it taken.
+#[derive(Debug)]
+pub struct Projector {
+    db: DatabaseConnection,
+    upcasters: Upcasters,
+    clock: Clock,
+    announcer: Announcer,
+    checkpoints: Checkpoints,
+    /// When the checkpoints of all partitions were last moved.
+    all_moved_at: Instant,
+    tables: Tables,
+    letters: Additions<parked::Entity>,
+    /// The streams with events put aside.
+    parked: HashSet<AnyId>,
+}
+
+/// Why a batch was not taken in. Nothing of it was written; only if the commit
+/// itself failed it may have been, and then the checkpoint will tell.
+#[derive(Debug, thiserror::Error)]
+pub enum ProjectError {
+    /// The database did not do what it was asked.
+    #[error("the views cannot be written")]
+    Database(#[from] DbErr),
+    /// Another projector has moved the checkpoint.
+    #[error("another projector was faster")]
+    Overtaken,
+}
+
+impl Projector {
+    /// Opens the read side where it was left: its writer, and the counter for
+    /// everyone who asks.
+    pub async fn open(views: &Database, ledger: &Ledger) -> Result<(Self, Reads), ProjectError> {
+        let (announcer, reads) = Reads::new(views, ledger.subscribe());
+        let backend = views.kind;
+        let mut projector = Self {
+            upcasters: ledger.upcasters().clone(),
+            clock: ledger.clock().clone(),
+            announcer,
+            checkpoints: Checkpoints::new(backend, CHECKPOINTS),
+            all_moved_at: Instant::now(),
+            tables: Tables::new(backend, ""),
+            letters: Additions::new(backend, "", OnConflict::Replace),
+            parked: HashSet::new(),
+            db: views.write.clone(),
+        };
+        projector.resume().await?;
+        projector.announcer.reached(projector.position());
+        Ok((projector, reads))
+    }
+
+    /// Behind which position there are messages to take in.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.checkpoints.least()
+    }
+
+    /// Follows the ledger until told to stop. What merely fails is tried
+    /// again; what cannot be taken in is parked.
+    pub async fn run(mut self, ledger: Ledger, stop: CancellationToken) {
+        let mut failures = 0;
+        let follow = async {
+            loop {
+                match self.follow(&ledger, &mut failures).await {
+                    Setback::Closed => return,
+                    Setback::Overtaken => debug!("another projector was faster"),
+                    Setback::Failed(cause) => {
+                        warn!(error = &*cause as &dyn Error, failures, "the views stand still");
+                    }
+                }
+                failures += 1;
+                tokio::time::sleep(wait_after(failures)).await;
+            }
+        };
+        // Between two statements is as good a place to stop as any: what is not
+        // committed is taken in again.
+        stop.run_until_cancelled(follow).await;
+    }
+
+    /// Goes on from what is committed, until something comes in between.
+    async fn follow(&mut self, ledger: &Ledger, failures: &mut u32) -> Setback {
+        if let Err(error) = self.resume().await {
+            return error.into();
+        }
+        let mut tail = ledger.tail(self.position());
+        loop {
+            let messages = match tail.next(BATCH).await {
+                Ok(messages) => messages,
+                Err(error) => return error.into(),
+            };
+            if let Err(error) = self.project(&messages).await {
+                return error.into();
+            }
+            *failures = 0;
+        }
+    }
+
+    /// Takes messages in, in ledger order, and says what changed. Those behind
+    /// the checkpoint change nothing.
+    ///
+    /// After an error, [`resume`](Self::resume) and read on from
+    /// [`position`](Self::position).
+    pub async fn project(&mut self, messages: &[Arc<Recorded>]) -> Result<(), ProjectError> {
+        let full = messages.len() >= BATCH;
+        let mut rest = messages;
+        while let [first, behind @ ..] = rest {
+            if let Some((order, about)) = Order::of(first) {
+                self.obey(first, order, about).await?;
+                rest = behind;
+            } else {
+                let plain = rest.iter().take_while(|message| Order::of(message).is_none()).count();
+                self.take_in(&rest[..plain], full).await?;
+                rest = &rest[plain..];
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads anew where the tables stand.
+    pub async fn resume(&mut self) -> Result<(), ProjectError> {
+        self.tables.clear();
+        self.letters.clear();
+        self.checkpoints.read(&self.db).await?;
+        let keys: Vec<Text<AnyId>> = parked::Entity::find()
+            .select_only()
+            .column(parked::Column::Key)
+            .distinct()
+            .into_tuple()
+            .all(&self.db)
+            .await?;
+        self.parked = keys.into_iter().map(|key| key.0).collect();
+        Ok(())
+    }
+
+    /// Takes one batch in, in one transaction.
+    async fn take_in(
+        &mut self,
+        messages: &[Arc<Recorded>],
+        full: bool,
+    ) -> Result<(), ProjectError> {
+        let Some(last) = messages.last() else { return Ok(()) };
+        let (end, now) = (last.position, self.clock.now());
+        let mut batch = Batch::default();
+        for message in messages {
+            if message.kind == MessageKind::Event && !self.checkpoints.covers(message) {
+                batch.decode(message, &self.parked, &self.upcasters, now);
+            }
+        }
+
+        let all = full || self.all_moved_at.elapsed() >= IDLE_PARTITIONS;
+        if batch.is_empty() && !all {
+            self.announcer.reached(end);
+            return Ok(());
+        }
+        let moved: Vec<u8> =
+            if all { Checkpoints::all() } else { batch.partitions.iter().copied().collect() };
+
+        let transaction = self.db.begin().await?;
+        self.checkpoints.move_to(&transaction, &moved, end).await?;
+        self.tables.load(&transaction, &batch.events).await?;
+        batch.fold(&mut self.tables, now);
+        for letter in batch.letters {
+            self.letters.add(letter);
+        }
+        let changes = self.write(&transaction).await?;
+        transaction.commit().await?;
+
+        self.parked.extend(batch.parked);
+        if all {
+            self.all_moved_at = Instant::now();
+        }
+        self.committed(&moved, end, changes);
+        Ok(())
+    }
+
+    /// Does what an operator said about a parked event, in one transaction.
+    async fn obey(
+        &mut self,
+        message: &Recorded,
+        order: Order,
+        about: DeadLetterId,
+    ) -> Result<(), ProjectError> {
+        if self.checkpoints.covers(message) {
+            return Ok(());
+        }
+        let moved = [message.partition()];
+        let transaction = self.db.begin().await?;
+        self.checkpoints.move_to(&transaction, &moved, message.position).await?;
+        let outcome =
+            retry::try_again(&transaction, &mut self.tables, &self.upcasters, order, about).await?;
+        let mut free = None;
+        if let Some(outcome) = outcome {
+            let settled = outcome.settled.into_iter().map(Text);
+            parked::Entity::delete_many()
+                .filter(parked::Column::Id.is_in(settled))
+                .exec(&transaction)
+                .await?;
+            match outcome.stuck {
+                Some(letter) => self.letters.add(letter),
+                None => free = Some(outcome.key),
+            }
+        }
+        let changes = self.write(&transaction).await?;
+        transaction.commit().await?;
+
+        if let Some(key) = free {
+            self.parked.remove(&key);
+        }
+        self.committed(&moved, message.position, changes);
+        Ok(())
+    }
+
+    /// Writes the rows that changed and the events that were put aside.
+    async fn write(&mut self, db: &impl ConnectionTrait) -> Result<Vec<Change>, DbErr> {
+        let changes = self.tables.flush(db).await?;
+        self.tables.clear();
+        self.letters.flush(db).await?;
+        Ok(changes)
+    }
+
+    fn committed(&mut self, partitions: &[u8], to: Position, rows: Vec<Change>) {
+        self.checkpoints.moved(partitions, to);
+        self.announcer.announce(Changed { position: to, rows });
+    }
+}
+
+/// Why the projector did not get on.
+enum Setback {
+    Closed,
+    Overtaken,
+    Failed(Box<dyn Error + Send + Sync>),
+}
+
+impl From<StoreError> for Setback {
+    fn from(error: StoreError) -> Self {
+        if matches!(error, StoreError::Closed) {
+            Self::Closed
+        } else {
+            Self::Failed(Box::new(error))
+        }
+    }
+}
+
+impl From<ProjectError> for Setback {
+    fn from(error: ProjectError) -> Self {
+        match error {
+            ProjectError::Overtaken => Self::Overtaken,
+            ProjectError::Database(_) => Self::Failed(Box::new(error)),
+        }
+    }
+}
+
+/// Longer after each failure, and never the same for two who failed together.
+fn wait_after(failures: u32) -> Duration {
+    let (first, longest) = WAITS;
+    let ceiling = first.saturating_mul(1 << failures.min(10)).min(longest);
+    ceiling.mul_f64(rand::rng().random_range(0.5..=1.0))
+}
