@@ -29,4 +29,6 @@ pub mod sagas;
 pub mod testing;
 
 #[cfg(test)]
+mod golden;
+#[cfg(test)]
 mod tests;
