@@ -45,7 +45,7 @@ macro_rules! one_of_each {
 
         fn context(event: &DomainEvent) -> &'static str {
             match event {
-                $($(DomainEvent::$aggregate($events::$variant { .. }))|* => $aggregate::CONTEXT,)*
+                $(DomainEvent::$aggregate($($events::$variant { .. })|*) => $aggregate::CONTEXT,)*
             }
         }
 
