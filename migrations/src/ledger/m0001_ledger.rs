@@ -6,9 +6,10 @@ use sea_orm_migration::prelude::*;
 #[derive(DeriveMigrationName)]
 pub(super) struct Migration;
 
+#[expect(elided_lifetimes_in_paths, reason = "`async_trait` must find the trait's own lifetimes")]
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
-    async fn up(&self, manager: &SchemaManager<'_>) -> Result<(), DbErr> {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         super::run(
             manager,
             include_str!("m0001_ledger.sqlite.sql"),
@@ -17,7 +18,7 @@ impl MigrationTrait for Migration {
         .await
     }
 
-    async fn down(&self, manager: &SchemaManager<'_>) -> Result<(), DbErr> {
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let drops = include_str!("m0001_ledger.down.sql");
         super::run(manager, drops, drops).await
     }
