@@ -1,6 +1,6 @@
 //! What is written: one append is one decision, all of it or nothing.
 
-use mallbots_domain::id::AnyId;
+use mallbots_domain::id::{AnyId, DeadLetterId};
 use uuid::Uuid;
 
 use crate::message::{MessageKind, Metadata, Position, Version};
@@ -29,6 +29,24 @@ pub struct Append {
     pub takes: Vec<Take>,
 }
 
+impl Append {
+    /// An append of nothing yet.
+    #[must_use]
+    pub const fn new(metadata: Metadata) -> Self {
+        Self {
+            metadata,
+            streams: Vec::new(),
+            messages: Vec::new(),
+            inbox: None,
+            idempotency: None,
+            claims: Vec::new(),
+            releases: Vec::new(),
+            timers: Vec::new(),
+            takes: Vec::new(),
+        }
+    }
+}
+
 /// New events of one stream.
 #[derive(Debug, Clone)]
 pub struct StreamWrite {
@@ -42,7 +60,7 @@ pub struct StreamWrite {
 }
 
 /// An event that is to be recorded.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewEvent {
     /// `<context>.<Type>`.
     pub name: String,
@@ -61,7 +79,9 @@ pub struct NewMessage {
     pub stream: AnyId,
     /// `<context>.<Type>`.
     pub name: String,
-    /// Its id, the same each time it is sent for the same cause.
+    /// Its id, the same each time it is sent for the same cause. What was said
+    /// under an id before is not said again: the rest of the append is written
+    /// without it.
     pub message_id: Uuid,
     /// Its content, a JSON object.
     pub payload: String,
@@ -145,7 +165,7 @@ pub enum Take {
     /// A dead letter, by its id.
     DeadLetter {
         /// Which one.
-        id: Uuid,
+        id: DeadLetterId,
     },
 }
 

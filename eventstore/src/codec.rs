@@ -9,7 +9,7 @@ mod write;
 
 use std::{borrow::Cow, sync::Arc};
 
-use mallbots_domain::aggregate::Aggregate;
+use mallbots_domain::{aggregate::Aggregate, event::DomainEvent};
 use serde::de::DeserializeOwned;
 
 use crate::{append::NewEvent, error::StoreError, message::Recorded, upcast::Upcasters};
@@ -32,6 +32,15 @@ pub fn decode<A: Aggregate>(
     upcasters: &Upcasters,
 ) -> Result<A::Event, StoreError> {
     decode_parts::<A>(&recorded.name, recorded.schema_version, &recorded.payload, upcasters)
+        .map_err(|source| undecodable(&recorded.name, &recorded.stream.to_string(), source))
+}
+
+/// A stored event as it is matched on, whatever its aggregate.
+pub fn decode_event(recorded: &Recorded, upcasters: &Upcasters) -> Result<DomainEvent, StoreError> {
+    let payload = payload(recorded, upcasters)?;
+    let variant = recorded.name.split_once('.').map_or("", |(_, variant)| variant);
+    DomainEvent::deserialize(recorded.stream.kind, read::Parts::new(variant, &payload))
+        .and_then(|event| event.ok_or_else(|| serde::de::Error::custom("of no aggregate")))
         .map_err(|source| undecodable(&recorded.name, &recorded.stream.to_string(), source))
 }
 

@@ -5,8 +5,8 @@ use std::{path::Path, sync::Arc, time::Duration};
 use sea_orm::{
     DatabaseConnection, DbErr, RuntimeErr, SqlxPostgresConnector, SqlxSqliteConnector,
     sqlx::{
-        ConnectOptions,
-        postgres::{PgConnectOptions, PgPool, PgPoolOptions},
+        self, ConnectOptions,
+        postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions},
         sqlite::{
             SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
             SqliteSynchronous,
@@ -67,6 +67,8 @@ impl Database {
             .foreign_keys(false)
             .busy_timeout(Duration::from_secs(5))
             .statement_cache_capacity(STATEMENTS)
+            // Rows come from another thread: few hand-overs, not one a row.
+            .row_buffer_size(1_024)
             .disable_statement_logging();
 
         // The writer comes first: it makes the file and turns the WAL on.
@@ -144,6 +146,15 @@ pub(crate) enum Pools<'a> {
     Postgres(&'a PgPool),
 }
 
+/// A connection for the statements that run all the time. Each touches a few
+/// rows by an index whatever the tables hold, so they are planned once, and
+/// not by statistics that were taken when a table was empty.
+pub(crate) async fn tuned(pool: &PgPool) -> Result<PgConnection, sqlx::Error> {
+    let settings =
+        [("plan_cache_mode", "force_generic_plan"), ("enable_seqscan", "off"), ("jit", "off")];
+    pool.connect_options().as_ref().clone().options(settings).connect().await
+}
+
 fn sqlite_pool(max_connections: u32) -> SqlitePoolOptions {
     // Opening a connection costs more than keeping it.
     SqlitePoolOptions::new()
@@ -155,6 +166,6 @@ fn sqlite_pool(max_connections: u32) -> SqlitePoolOptions {
 }
 
 /// An error of the driver, as one of SeaORM.
-pub(crate) fn broken(error: sea_orm::sqlx::Error) -> StoreError {
+pub(crate) fn broken(error: sqlx::Error) -> StoreError {
     DbErr::Query(RuntimeErr::SqlxError(Arc::new(error))).into()
 }

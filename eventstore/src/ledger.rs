@@ -1,26 +1,36 @@
-//! The ledger itself: what can be asked of it and written into it.
+//! The ledger itself: opening it, writing to it, reading from it.
 
-use std::{collections::HashSet, sync::Arc};
-
-use mallbots_domain::{
-    aggregate::Aggregate,
-    id::{AnyId, DeadLetterId, PARTITIONS},
+use std::{
+    fmt,
+    fs::{File, TryLockError},
+    path::Path,
+    sync::Arc,
 };
-use tokio::sync::{Notify, watch};
+
+use mallbots_domain::{event::DomainEvent, id::AnyId};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
 use crate::{
     append::{Append, Appended},
+    appender::{Appender, Chore, NewState, Request, Work},
     clock::Clock,
-    connect::Database,
-    dead_letters::{DeadLetter, DeadLetterChange, DeadLetterFilter, DeadLetterPage},
-    error::{AppendError, CommandError, StoreError},
-    message::{Metadata, Position, Recorded, Version},
+    codec,
+    connect::{Backend, Database, Pools, broken},
+    error::{AppendError, StoreError},
+    listen,
+    loader::{self, Wanted},
+    message::{Position, Recorded, Version},
+    recent::Shared,
+    sql::{self, Arg, Sql},
     tail::Tail,
-    timers::DueTimer,
+    turns::Turns,
     upcast::Upcasters,
 };
+
+/// How many appends and loads may wait before those who ask for more wait too.
+const QUEUE: usize = 1_024;
 
 /// The one history of the mall. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -31,6 +41,15 @@ pub struct Ledger {
 #[derive(Debug)]
 struct Inner {
     database: Database,
+    clock: Clock,
+    options: LedgerOptions,
+    tracker: TaskTracker,
+    shared: Arc<Shared>,
+    appends: mpsc::Sender<Work>,
+    loads: mpsc::Sender<Wanted>,
+    turns: Turns,
+    /// Held by the one who reads on for all who follow the tail.
+    filling: tokio::sync::Mutex<()>,
 }
 
 /// How the ledger keeps house.
@@ -44,6 +63,8 @@ pub struct LedgerOptions {
     pub tail_capacity: usize,
     /// How to read old shapes of events.
     pub upcasters: Upcasters,
+    /// Told of the moments at which a crash is worth a test.
+    pub probe: Option<Probe>,
 }
 
 impl Default for LedgerOptions {
@@ -51,52 +72,51 @@ impl Default for LedgerOptions {
         Self {
             snapshot_every: 100,
             cache_capacity: 10_000,
-            tail_capacity: 8_192,
+            tail_capacity: 4_096,
             upcasters: Upcasters::default(),
+            probe: None,
         }
     }
 }
 
-/// An aggregate as it stands.
-#[derive(Debug, Clone)]
-pub struct Loaded<A> {
-    /// Its state; the default when it has no history.
-    pub state: A,
-    /// How many events made it.
-    pub version: Version,
-}
-
-/// What became of a command.
+/// A moment at which a crash is worth a test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Executed {
-    /// The version the aggregate has now.
-    pub version: Version,
-    /// Where the last event stands; the head, when nothing happened.
-    pub position: Position,
-    /// How many events happened.
-    pub events: usize,
+pub enum Moment {
+    /// Everything is ready; nothing is committed.
+    BeforeCommit,
+    /// Everything is committed; nobody has been told.
+    AfterCommit,
 }
 
-/// What was answered to a client's request before.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Remembered {
-    /// What was asked, as a digest.
-    pub fingerprint: String,
-    /// What was answered, as JSON.
-    pub result: String,
-    /// The position of the first message it made.
-    pub first: Position,
-    /// The position of the last message it made.
-    pub last: Position,
+/// Told of moments on the way of an append. It runs on the appender's task,
+/// so the ledger waits for it.
+#[derive(Clone)]
+pub struct Probe(Arc<dyn Fn(Moment) + Send + Sync>);
+
+impl Probe {
+    /// Calls `told` at each moment.
+    pub fn new(told: impl Fn(Moment) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(told))
+    }
+
+    pub(crate) fn reached(&self, moment: Moment) {
+        (self.0)(moment);
+    }
 }
 
-/// How far a consumer has come in each partition.
-pub type Checkpoints = [Position; PARTITIONS as usize];
+impl fmt::Debug for Probe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Probe")
+    }
+}
 
 impl Ledger {
-    /// Opens the ledger and starts its tasks on `tracker`. When `shutdown` is
-    /// canceled they finish what is queued, then every call is refused as
-    /// [`StoreError::Closed`].
+    /// Opens the ledger, whose tables must be there, and starts its tasks on
+    /// `tracker`. When `shutdown` is canceled they finish what is queued, then
+    /// every call that needs them is refused as [`StoreError::Closed`].
+    ///
+    /// A ledger in a file is for one process: a second is refused as
+    /// [`StoreError::InUse`] until the first one's tasks have ended.
     pub async fn open(
         database: Database,
         clock: Clock,
@@ -104,8 +124,53 @@ impl Ledger {
         shutdown: CancellationToken,
         options: LedgerOptions,
     ) -> Result<Self, StoreError> {
-        let _ = (clock, tracker, shutdown, options);
-        Ok(Self { inner: Arc::new(Inner { database }) })
+        let lock = database.path.as_deref().map(lock).transpose()?;
+        let rows = sql::fetch(&database, &sql::END, &[], |row| {
+            Ok((row.int(0)?, row.int(1)?, row.int(2)?))
+        })
+        .await?;
+        let (head, last, recorded_at) = rows.first().copied().unwrap_or_default();
+        if head != last {
+            return Err(StoreError::Hole { of: "the ledger".to_owned(), after: head.min(last) });
+        }
+
+        let shared =
+            Arc::new(Shared::new(Position(head), options.tail_capacity, options.cache_capacity));
+        let (appends, waiting_appends) = mpsc::channel(QUEUE);
+        let (loads, waiting_loads) = mpsc::channel(QUEUE);
+        let appender = Appender::new(
+            database.clone(),
+            clock.clone(),
+            shared.clone(),
+            options.probe.clone(),
+            recorded_at,
+            lock,
+        );
+        tracker.spawn(appender.run(waiting_appends, shutdown.clone()));
+        tracker.spawn(loader::run(
+            database.clone(),
+            waiting_loads,
+            tracker.clone(),
+            shutdown.clone(),
+        ));
+        if database.kind == Backend::Postgres {
+            tracker.spawn(listen::listen(database.clone(), shared.clone(), shutdown.clone()));
+            tracker.spawn(listen::look_now_and_then(database.clone(), shared.clone(), shutdown));
+        }
+
+        Ok(Self {
+            inner: Arc::new(Inner {
+                database,
+                clock,
+                options,
+                tracker: tracker.clone(),
+                shared,
+                appends,
+                loads,
+                turns: Turns::default(),
+                filling: tokio::sync::Mutex::default(),
+            }),
+        })
     }
 
     /// Where it is kept.
@@ -117,47 +182,49 @@ impl Ledger {
     /// The clock that dates its messages.
     #[must_use]
     pub fn clock(&self) -> &Clock {
-        unimplemented!()
+        &self.inner.clock
+    }
+
+    /// What time it is.
+    #[must_use]
+    pub fn now(&self) -> i64 {
+        self.inner.clock.now()
+    }
+
+    /// An event as it is matched on, whatever its aggregate.
+    pub fn decode(&self, recorded: &Recorded) -> Result<DomainEvent, StoreError> {
+        codec::decode_event(recorded, self.upcasters())
     }
 
     /// How to read old shapes of events.
     #[must_use]
     pub fn upcasters(&self) -> &Upcasters {
-        unimplemented!()
+        &self.inner.options.upcasters
     }
 
     /// Writes one decision, whole or not at all.
+    ///
+    /// Whoever drops the call does not know whether it was written, as after
+    /// [`AppendError::Store`].
     pub async fn append(&self, append: Append) -> Result<Appended, AppendError> {
-        let _ = append;
-        unimplemented!()
+        self.append_with(append, Vec::new()).await
     }
 
-    /// An aggregate as it stands.
-    pub async fn load<A: Aggregate>(&self, id: A::Id) -> Result<Loaded<A>, StoreError> {
-        let _ = id;
-        unimplemented!()
-    }
-
-    /// Lets an aggregate decide on a command and records what it decided. A
-    /// lost race is decided again, a few times.
-    pub async fn execute<A: Aggregate>(
+    /// The same, for who knows the states the events lead to.
+    pub(crate) async fn append_with(
         &self,
-        id: A::Id,
-        command: A::Command,
-        metadata: &Metadata,
-    ) -> Result<Executed, CommandError> {
-        let _ = (id, command, metadata);
-        unimplemented!()
-    }
-
-    /// Folds an aggregate from its events alone, up to and with a moment.
-    pub async fn replay<A: Aggregate>(
-        &self,
-        id: A::Id,
-        as_of: Option<i64>,
-    ) -> Result<Loaded<A>, StoreError> {
-        let _ = (id, as_of);
-        unimplemented!()
+        append: Append,
+        states: Vec<NewState>,
+    ) -> Result<Appended, AppendError> {
+        let (reply, answer) = oneshot::channel();
+        let request = Request::new(append, states, self.upcasters(), reply)
+            .map_err(|error| codec::undecodable("metadata", "an append", error))?;
+        self.inner
+            .appends
+            .send(Work::Append(Box::new(request)))
+            .await
+            .map_err(|_| StoreError::Closed)?;
+        answer.await.map_err(|_| StoreError::Closed)?
     }
 
     /// Messages of all kinds, in position order.
@@ -166,8 +233,19 @@ impl Ledger {
         after: Position,
         limit: u32,
     ) -> Result<Vec<Arc<Recorded>>, StoreError> {
-        let _ = (after, limit);
-        unimplemented!()
+        // What is in the file before this process has digested it is nobody's
+        // business yet: the states in memory would be older than the messages.
+        let end = match self.inner.database.kind {
+            Backend::Sqlite => self.head().0,
+            Backend::Postgres => i64::MAX,
+        };
+        let args = [Arg::int(after.0), Arg::int(end), Arg::int(limit)];
+        let messages = self.find(&sql::READ, &args).await?;
+        let gap = (after.0 + 1..).zip(&messages).find(|(due, found)| *due != found.position.0);
+        match gap {
+            None => Ok(messages),
+            Some((due, _)) => Err(StoreError::Hole { of: "the ledger".to_owned(), after: due - 1 }),
+        }
     }
 
     /// A stream's events, in version order.
@@ -177,8 +255,13 @@ impl Ledger {
         after: Version,
         limit: u32,
     ) -> Result<Vec<Arc<Recorded>>, StoreError> {
-        let _ = (stream, after, limit);
-        unimplemented!()
+        let args = [Arg::text(&stream), Arg::int(after.0), Arg::int(limit)];
+        let events = self.find(&sql::READ_STREAM, &args).await?;
+        let gap = (after.0 + 1..).zip(&events).find(|(due, found)| *due != found.version.0);
+        match gap {
+            None => Ok(events),
+            Some((due, _)) => Err(StoreError::Hole { of: stream.to_string(), after: due - 1 }),
+        }
     }
 
     /// A stream's events up to and with a moment, in version order.
@@ -187,8 +270,17 @@ impl Ledger {
         stream: AnyId,
         as_of: i64,
     ) -> Result<Vec<Arc<Recorded>>, StoreError> {
-        let _ = (stream, as_of);
-        unimplemented!()
+        let mut events: Vec<Arc<Recorded>> = Vec::new();
+        loop {
+            let after = events.last().map_or(Version(0), |last| last.version);
+            let page = self.read_stream(stream, after, PAGE).await?;
+            let is_last =
+                page.len() < PAGE as usize || page.iter().any(|event| event.recorded_at > as_of);
+            events.extend(page.into_iter().take_while(|event| event.recorded_at <= as_of));
+            if is_last {
+                return Ok(events);
+            }
+        }
     }
 
     /// Everything said by or to one thing: events, commands and replies, in
@@ -199,32 +291,42 @@ impl Ledger {
         after: Position,
         limit: u32,
     ) -> Result<Vec<Arc<Recorded>>, StoreError> {
-        let _ = (stream, after, limit);
-        unimplemented!()
+        let args = [Arg::text(&stream), Arg::int(after.0), Arg::int(limit)];
+        self.find(&sql::READ_ABOUT, &args).await
     }
 
     /// One message, by its id.
     pub async fn message(&self, message_id: Uuid) -> Result<Option<Arc<Recorded>>, StoreError> {
-        let _ = message_id;
-        unimplemented!()
+        let found = self.find(&sql::MESSAGE, &[Arg::text(&message_id)]).await?;
+        Ok(found.into_iter().next())
+    }
+
+    /// Several messages by their ids, in position order.
+    pub async fn messages(&self, message_ids: &[Uuid]) -> Result<Vec<Arc<Recorded>>, StoreError> {
+        let ids = serde_json::to_string(message_ids)
+            .map_err(|error| codec::undecodable("message ids", "a question", error))?;
+        self.find(&sql::MESSAGES, &[Arg::Text(Some(ids))]).await
     }
 
     /// What followed directly from a message, in position order.
     pub async fn caused_by(&self, message_id: Uuid) -> Result<Vec<Arc<Recorded>>, StoreError> {
-        let _ = message_id;
-        unimplemented!()
+        self.find(&sql::CAUSED_BY, &[Arg::text(&message_id)]).await
+    }
+
+    async fn find(&self, sql: &Sql, args: &[Arg]) -> Result<Vec<Arc<Recorded>>, StoreError> {
+        sql::fetch(&self.inner.database, sql, args, |row| sql::recorded(row).map(Arc::new)).await
     }
 
     /// The position of the last message this process knows of.
     #[must_use]
     pub fn head(&self) -> Position {
-        unimplemented!()
+        self.inner.shared.head()
     }
 
     /// Tells whenever the head moves.
     #[must_use]
     pub fn subscribe(&self) -> watch::Receiver<Position> {
-        unimplemented!()
+        self.inner.shared.subscribe()
     }
 
     /// Reads on from a position as messages come.
@@ -233,100 +335,89 @@ impl Ledger {
         Tail::new(self.clone(), after)
     }
 
-    /// What was answered to a caller's request before.
-    pub async fn recall(&self, caller: &str, key: &str) -> Result<Option<Remembered>, StoreError> {
-        let _ = (caller, key);
-        unimplemented!()
-    }
-
-    /// Timers that are due, the longest due first.
-    pub async fn due_timers(&self, now: i64, limit: u32) -> Result<Vec<DueTimer>, StoreError> {
-        let _ = (now, limit);
-        unimplemented!()
-    }
-
-    /// When the next timer is due.
-    pub async fn next_timer(&self) -> Result<Option<i64>, StoreError> {
-        unimplemented!()
-    }
-
     /// Told when this process has set a timer. Other processes' timers are
-    /// seen by looking now and then.
+    /// seen by looking now and then. For one who waits: a second would miss it.
     #[must_use]
     pub fn timer_set(&self) -> &Notify {
-        unimplemented!()
+        &self.inner.shared.timer_set
     }
 
-    /// How far a consumer has come; zero where it has not begun.
-    pub async fn checkpoints(&self, consumer: &str) -> Result<Checkpoints, StoreError> {
-        let _ = consumer;
-        unimplemented!()
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.inner.shared
     }
 
-    /// Moves a consumer's checkpoints forward, never back, and forgets the
-    /// inbox entries that all of its checkpoints have passed.
-    pub async fn save_checkpoints(
+    pub(crate) fn options(&self) -> &LedgerOptions {
+        &self.inner.options
+    }
+
+    pub(crate) fn turns(&self) -> &Turns {
+        &self.inner.turns
+    }
+
+    pub(crate) fn filling(&self) -> &tokio::sync::Mutex<()> {
+        &self.inner.filling
+    }
+
+    pub(crate) fn loads(&self) -> &mpsc::Sender<Wanted> {
+        &self.inner.loads
+    }
+
+    /// Does something in the background that need not be done.
+    pub(crate) fn in_background(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.inner.tracker.spawn(work);
+    }
+
+    /// Reads rows of the ledger's smaller tables.
+    pub(crate) async fn rows<T: Send>(
         &self,
-        consumer: &str,
-        checkpoints: &[(u8, Position)],
-    ) -> Result<(), StoreError> {
-        let _ = (consumer, checkpoints);
-        unimplemented!()
+        sql: &Sql,
+        args: &[Arg],
+        read: sql::Read<T>,
+    ) -> Result<Vec<T>, StoreError> {
+        sql::fetch(&self.inner.database, sql, args, read).await
     }
 
-    /// Sets a message aside. The same message of the same consumer is set
-    /// aside once, however often this is said.
-    pub async fn park(&self, letter: &DeadLetter) -> Result<(), StoreError> {
-        let _ = letter;
-        unimplemented!()
+    /// Writes to the ledger's smaller tables, and says how many rows the last
+    /// statement changed.
+    pub(crate) async fn run(&self, statements: Vec<(Sql, Vec<Arg>)>) -> Result<u64, StoreError> {
+        match self.inner.database.pools() {
+            Pools::Sqlite { .. } => {
+                let (reply, answer) = oneshot::channel();
+                let work = Work::Run(Chore { statements, reply });
+                self.inner.appends.send(work).await.map_err(|_| StoreError::Closed)?;
+                answer.await.map_err(|_| StoreError::Closed)?
+            }
+            Pools::Postgres(pool) => {
+                let mut transaction = pool.begin().await.map_err(broken)?;
+                let mut changed = 0;
+                for (sql, args) in &statements {
+                    let done = sql::for_postgres(sql, args).execute(&mut *transaction).await;
+                    changed = done.map_err(broken)?.rows_affected();
+                }
+                transaction.commit().await.map_err(broken)?;
+                Ok(changed)
+            }
+        }
     }
+}
 
-    /// Messages that are set aside, in ledger order.
-    pub async fn dead_letters(
-        &self,
-        filter: &DeadLetterFilter,
-        page: DeadLetterPage,
-    ) -> Result<Vec<DeadLetter>, StoreError> {
-        let _ = (filter, page);
-        unimplemented!()
-    }
+/// How many messages of a long history are read at once.
+const PAGE: u32 = 1_000;
 
-    /// One message that is set aside.
-    pub async fn dead_letter(&self, id: DeadLetterId) -> Result<Option<DeadLetter>, StoreError> {
-        let _ = id;
-        unimplemented!()
-    }
-
-    /// Changes a dead letter. False if it is not there any more.
-    pub async fn update_dead_letter(
-        &self,
-        id: DeadLetterId,
-        change: &DeadLetterChange,
-    ) -> Result<bool, StoreError> {
-        let _ = (id, change);
-        unimplemented!()
-    }
-
-    /// The keys a consumer has set messages aside for: what else comes with
-    /// such a key must wait behind them.
-    pub async fn parked_keys(&self, consumer: &str) -> Result<HashSet<String>, StoreError> {
-        let _ = consumer;
-        unimplemented!()
-    }
-
-    /// A setting that lives with the data.
-    pub async fn setting(&self, key: &str) -> Result<Option<String>, StoreError> {
-        let _ = key;
-        unimplemented!()
-    }
-
-    /// Sets it unless it is set, and says what it is then.
-    pub async fn set_setting_if_absent(
-        &self,
-        key: &str,
-        value: &str,
-    ) -> Result<String, StoreError> {
-        let _ = (key, value);
-        unimplemented!()
+/// Keeps other processes from a file, for as long as the lock is kept.
+fn lock(path: &Path) -> Result<File, StoreError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let path = Path::new(&name);
+    let failed =
+        |source| StoreError::File { path: path.display().to_string(), source: Arc::new(source) };
+    let file =
+        File::options().create(true).write(true).truncate(false).open(path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            Err(StoreError::InUse { path: path.display().to_string() })
+        }
+        Err(TryLockError::Error(source)) => Err(failed(source)),
     }
 }

@@ -16,11 +16,23 @@ pub mod error;
 pub mod clock;
 pub mod connect;
 pub mod ledger;
+
+pub mod aggregates;
 pub mod tail;
 pub mod unit;
 
+pub mod answers;
+pub mod checkpoints;
 pub mod dead_letters;
+pub mod settings;
 pub mod timers;
 
 pub mod codec;
 pub mod upcast;
+
+mod appender;
+mod listen;
+mod loader;
+mod recent;
+pub mod sql;
+mod turns;

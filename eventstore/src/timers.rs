@@ -1,10 +1,14 @@
 //! Timers that are due.
 
 use mallbots_domain::id::AnyId;
+use sea_orm::sqlx::Error;
 
 use crate::{
     append::{NewMessage, Take},
+    error::StoreError,
+    ledger::Ledger,
     message::Metadata,
+    sql::{self, Arg, Columns, parse},
 };
 
 /// A timer whose time has come. It stays until an append takes it.
@@ -28,4 +32,37 @@ impl DueTimer {
     pub fn take(&self) -> Take {
         Take::Timer { owner: self.owner, name: self.name.clone(), due_at: self.due_at }
     }
+}
+
+impl Ledger {
+    /// Timers that are due, the longest due first.
+    pub async fn due_timers(&self, now: i64, limit: u32) -> Result<Vec<DueTimer>, StoreError> {
+        self.rows(&sql::DUE_TIMERS, &[Arg::int(now), Arg::int(limit)], due_timer).await
+    }
+
+    /// When the next timer is due.
+    pub async fn next_timer(&self) -> Result<Option<i64>, StoreError> {
+        let due = self.rows(&sql::NEXT_TIMER, &[], sql::int).await?;
+        Ok(due.into_iter().next())
+    }
+}
+
+fn due_timer(row: &dyn Columns) -> Result<DueTimer, Error> {
+    let metadata = serde_json::from_str(row.text(8)?).map_err(|error| Error::ColumnDecode {
+        index: "metadata".to_owned(),
+        source: error.into(),
+    })?;
+    Ok(DueTimer {
+        owner: parse(row, 0)?,
+        name: row.text(1)?.to_owned(),
+        due_at: row.int(2)?,
+        message: NewMessage {
+            kind: sql::kind(row, 3)?,
+            stream: parse(row, 4)?,
+            name: row.text(5)?.to_owned(),
+            message_id: parse(row, 6)?,
+            payload: row.text(7)?.to_owned(),
+        },
+        metadata,
+    })
 }

@@ -17,12 +17,16 @@ pub(super) fn variant<T: DeserializeOwned>(name: &str, payload: &str) -> Result<
 }
 
 /// An enum whose tag and content are apart.
-struct Parts<'a> {
+pub(super) struct Parts<'a> {
     name: &'a str,
     payload: &'a str,
 }
 
 impl<'de> Parts<'de> {
+    pub(super) const fn new(name: &'de str, payload: &'de str) -> Self {
+        Self { name, payload }
+    }
+
     /// Reads the payload as one object, and nothing behind it.
     fn object<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         let mut content = serde_json::Deserializer::from_str(self.payload);

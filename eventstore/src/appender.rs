@@ -1,0 +1,437 @@
+//! The one task of a process that writes to the ledger.
+//!
+//! Positions are given out in the order of the commits, so appends have to go
+//! one after the other. One task that takes all that wait at a moment into one
+//! transaction makes that cheap: under load, many share a commit; a lone one
+//! waits for nobody.
+
+mod batch;
+pub(crate) mod postgres;
+mod request;
+mod sqlite;
+
+use std::{fs::File, mem, sync::Arc, time::Duration};
+
+use sea_orm::sqlx::{
+    Error, Sqlite,
+    error::DatabaseError,
+    pool::PoolConnection,
+    postgres::{PgConnection, PgPool},
+    sqlite::SqlitePool,
+};
+use tokio::{
+    select,
+    sync::{mpsc, oneshot},
+    time::{sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, warn};
+
+use self::batch::{Touched, Verdict, Writes, place};
+pub(crate) use self::request::{NewState, Request};
+use crate::{
+    append::Appended,
+    clock::Clock,
+    connect::{Database, Pools, broken, tuned},
+    error::{AppendError, StoreError},
+    ledger::{Moment, Probe},
+    message::Position,
+    recent::Shared,
+    sql::{self, Arg, Sql},
+};
+
+/// How many appends may share a transaction.
+const BATCH: usize = 512;
+/// How often an append is judged anew when other processes interfere.
+const ATTEMPTS: usize = 5;
+/// How long PostgreSQL may take over a batch before it is taken for lost.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What the appender is asked to do.
+pub(crate) enum Work {
+    /// To write an append.
+    Append(Box<Request>),
+    /// To run other statements, in a transaction with the appends around
+    /// them. Only on SQLite, where nobody else may write.
+    Run(Chore),
+}
+
+/// Statements that are not part of an append.
+pub(crate) struct Chore {
+    pub(crate) statements: Vec<(Sql, Vec<Arg>)>,
+    /// Told how many rows the last one changed.
+    pub(crate) reply: oneshot::Sender<Result<u64, StoreError>>,
+}
+
+/// The task.
+pub(crate) struct Appender {
+    database: Database,
+    clock: Clock,
+    shared: Arc<Shared>,
+    probe: Option<Probe>,
+    /// When the last message was recorded: time does not go back in the ledger.
+    recorded_at: i64,
+    /// The connection to PostgreSQL, while there is one.
+    postgres: Option<PgConnection>,
+    /// The connection to SQLite, while there is work.
+    sqlite: Option<PoolConnection<Sqlite>>,
+    /// Keeps other processes from a ledger in a file.
+    _lock: Option<File>,
+}
+
+/// Why a batch was not written.
+enum Failure {
+    /// The database refused it. One of its requests is to blame, or another
+    /// process came in between; then it is worth looking again.
+    Refused { error: Error, look_again: bool },
+    /// Something broke. Whether it was written is not known.
+    Broken(Error),
+}
+
+/// What became of a batch.
+struct Outcome {
+    verdicts: Vec<Verdict>,
+    /// Where the head stood before it.
+    before: Position,
+    sets_timers: bool,
+}
+
+impl Appender {
+    pub(crate) fn new(
+        database: Database,
+        clock: Clock,
+        shared: Arc<Shared>,
+        probe: Option<Probe>,
+        recorded_at: i64,
+        lock: Option<File>,
+    ) -> Self {
+        Self {
+            database,
+            clock,
+            shared,
+            probe,
+            recorded_at,
+            postgres: None,
+            sqlite: None,
+            _lock: lock,
+        }
+    }
+
+    /// Works until it is told to stop, then finishes what is queued.
+    pub(crate) async fn run(
+        mut self,
+        mut queue: mpsc::Receiver<Work>,
+        shutdown: CancellationToken,
+    ) {
+        let mut waiting = Vec::with_capacity(BATCH);
+        loop {
+            if queue.is_empty() {
+                // Somebody else may need it: there is only one.
+                self.sqlite = None;
+            }
+            select! {
+                count = queue.recv_many(&mut waiting, BATCH) => {
+                    if count == 0 {
+                        break;
+                    }
+                }
+                () = shutdown.cancelled(), if !queue.is_closed() => {
+                    queue.close();
+                    continue;
+                }
+            }
+            let mut requests = Vec::with_capacity(waiting.len());
+            let mut chores = Vec::new();
+            for work in waiting.drain(..) {
+                match work {
+                    Work::Append(request) => requests.push(*request),
+                    Work::Run(chore) => chores.push(chore),
+                }
+            }
+            self.write_together(requests, chores).await;
+        }
+        debug!("the appender has stopped");
+    }
+
+    /// Writes a batch in one transaction, or one by one if that fails.
+    async fn write_together(&mut self, requests: Vec<Request>, chores: Vec<Chore>) {
+        self.recorded_at = self.clock.now().max(self.recorded_at);
+        match self.attempt(&requests, &chores).await {
+            Ok((outcome, done)) => {
+                self.finish(requests, outcome);
+                for (chore, result) in chores.into_iter().zip(done) {
+                    // Whoever asked may have gone; it is done all the same.
+                    let _ = chore.reply.send(result.map_err(broken));
+                }
+            }
+            Err(Failure::Refused { error, .. }) => {
+                debug!(error = &error as &dyn std::error::Error, "writing one by one");
+                for request in requests {
+                    self.write_alone(request).await;
+                }
+                for chore in chores {
+                    self.run_alone(chore).await;
+                }
+            }
+            Err(Failure::Broken(cause)) => self.give_up(requests, chores, cause).await,
+        }
+    }
+
+    async fn write_alone(&mut self, request: Request) {
+        let requests = [request];
+        for attempt in 1.. {
+            match self.attempt(&requests, &[]).await {
+                Ok((outcome, _)) => return self.finish(requests.into(), outcome),
+                Err(Failure::Refused { look_again: true, .. }) if attempt < ATTEMPTS => {}
+                Err(Failure::Refused { error, .. }) => {
+                    let [request] = requests;
+                    let _ = request.reply.send(Err(AppendError::Store(broken(error))));
+                    return;
+                }
+                Err(Failure::Broken(cause)) => {
+                    return self.give_up(requests.into(), Vec::new(), cause).await;
+                }
+            }
+        }
+    }
+
+    async fn run_alone(&mut self, chore: Chore) {
+        let result = match self.attempt(&[], std::slice::from_ref(&chore)).await {
+            Ok((_, mut done)) => done.pop().unwrap_or(Ok(0)),
+            Err(Failure::Refused { error, .. } | Failure::Broken(error)) => Err(error),
+        };
+        let _ = chore.reply.send(result.map_err(broken));
+    }
+
+    /// Says that nobody knows what became of a batch, and finds out where the
+    /// ledger stands now.
+    async fn give_up(&mut self, requests: Vec<Request>, chores: Vec<Chore>, cause: Error) {
+        let cause = broken(cause);
+        error!(error = &cause as &dyn std::error::Error, "appending failed");
+        self.postgres = None;
+        self.sqlite = None;
+        match sql::fetch(&self.database, &sql::HEAD, &[], sql::int).await {
+            Ok(head) => self.shared.advance(head.first().copied().map_or(Position(0), Position)),
+            Err(error) => {
+                warn!(error = &error as &dyn std::error::Error, "the head cannot be read");
+            }
+        }
+        let head = self.shared.head();
+        for request in requests {
+            for stream in &request.streams {
+                self.shared.aggregates.was_written(stream.id, head, None);
+            }
+            let _ = request.reply.send(Err(AppendError::Store(cause.clone())));
+        }
+        for chore in chores {
+            let _ = chore.reply.send(Err(cause.clone()));
+        }
+    }
+
+    async fn attempt(
+        &mut self,
+        requests: &[Request],
+        chores: &[Chore],
+    ) -> Result<(Outcome, Vec<Result<u64, Error>>), Failure> {
+        let database = self.database.clone();
+        match database.pools() {
+            Pools::Sqlite { write, .. } => self.attempt_sqlite(write, requests, chores).await,
+            Pools::Postgres(pool) => {
+                let outcome = self.attempt_postgres(pool, requests).await?;
+                Ok((outcome, Vec::new()))
+            }
+        }
+    }
+
+    async fn attempt_postgres(
+        &mut self,
+        pool: &PgPool,
+        requests: &[Request],
+    ) -> Result<Outcome, Failure> {
+        // Looking changes nothing, so it may be tried again.
+        let mut waits = [20, 100, 400, 1_000].into_iter();
+        let (mut connection, touched) = loop {
+            match timeout(PATIENCE, self.look_postgres(pool, requests)).await {
+                Ok(Ok(looked)) => break looked,
+                Ok(Err(error)) => match waits.next() {
+                    Some(wait) if sql::is_passing(&error) => {
+                        debug!(error = &error as &dyn std::error::Error, "connecting again");
+                        sleep(Duration::from_millis(wait)).await;
+                    }
+                    Some(_) | None => return Err(refused(error)),
+                },
+                Err(_) => return Err(Failure::Broken(late())),
+            }
+        };
+        let (verdicts, writes) = touched.judge(requests);
+        let before = if writes.is_empty() {
+            self.shared.head()
+        } else {
+            self.probe(Moment::BeforeCommit);
+            let written =
+                timeout(PATIENCE, postgres::write(&mut connection, &writes, self.recorded_at));
+            match written.await {
+                Ok(Ok(before)) => Position(before),
+                Ok(Err(error)) => {
+                    let failure = refused(error);
+                    if let Failure::Refused { .. } = failure {
+                        self.postgres = Some(connection);
+                    }
+                    return Err(failure);
+                }
+                Err(_) => return Err(Failure::Broken(late())),
+            }
+        };
+        self.postgres = Some(connection);
+        Ok(Outcome { before, sets_timers: writes.sets_timers(), verdicts })
+    }
+
+    /// Looks up what the requests touch. The connection is handed over only
+    /// when it is sound.
+    async fn look_postgres<'r>(
+        &mut self,
+        pool: &PgPool,
+        requests: &'r [Request],
+    ) -> Result<(PgConnection, Touched<'r>), Error> {
+        let mut connection = match self.postgres.take() {
+            Some(connection) => connection,
+            None => tuned(pool).await?,
+        };
+        let mut touched = Touched::by(requests);
+        postgres::look(&mut connection, &mut touched).await?;
+        Ok((connection, touched))
+    }
+
+    async fn attempt_sqlite(
+        &mut self,
+        pool: &SqlitePool,
+        requests: &[Request],
+        chores: &[Chore],
+    ) -> Result<(Outcome, Vec<Result<u64, Error>>), Failure> {
+        let mut connection = match self.sqlite.take() {
+            Some(connection) => connection,
+            None => pool.acquire().await.map_err(Failure::Broken)?,
+        };
+        let mut touched = Touched::by(requests);
+        if let Err(error) = sqlite::look(&mut connection, &mut touched).await {
+            sqlite::roll_back(&mut connection).await;
+            return Err(refused(error));
+        }
+        let (verdicts, writes) = touched.judge(requests);
+        let written = self.write_sqlite(&mut connection, &writes, chores).await;
+        let sets_timers = writes.sets_timers();
+        match written {
+            Ok((before, done)) => {
+                self.sqlite = Some(connection);
+                Ok((Outcome { verdicts, before, sets_timers }, done))
+            }
+            Err(failure) => {
+                sqlite::roll_back(&mut connection).await;
+                self.sqlite = Some(connection);
+                Err(failure)
+            }
+        }
+    }
+
+    async fn write_sqlite(
+        &self,
+        connection: &mut PoolConnection<Sqlite>,
+        writes: &Writes<'_>,
+        chores: &[Chore],
+    ) -> Result<(Position, Vec<Result<u64, Error>>), Failure> {
+        let before = if writes.is_empty() {
+            self.shared.head()
+        } else {
+            let written = sqlite::write(connection, writes, self.recorded_at).await;
+            Position(written.map_err(refused)?)
+        };
+        let mut done = Vec::with_capacity(chores.len());
+        for chore in chores {
+            done.push(sqlite::run(connection, &chore.statements).await);
+        }
+        self.probe(Moment::BeforeCommit);
+        sqlite::commit(connection).await.map_err(Failure::Broken)?;
+        Ok((before, done))
+    }
+
+    /// Lets everybody know what was written.
+    fn finish(&self, requests: Vec<Request>, outcome: Outcome) {
+        let Outcome { verdicts, before, sets_timers } = outcome;
+        self.probe(Moment::AfterCommit);
+        let mut messages = Vec::new();
+        let mut replies = Vec::with_capacity(requests.len());
+        let mut written_states = Vec::new();
+        for (mut request, verdict) in requests.into_iter().zip(verdicts) {
+            let result = match verdict {
+                Verdict::Refused(error) => Err(error),
+                Verdict::Accepted { offset, written, repeats } => {
+                    let mut states = mem::take(&mut request.states);
+                    for stream in request.streams.iter().filter(|stream| !stream.events.is_empty())
+                    {
+                        let known = states.iter().position(|state| state.stream == stream.id);
+                        let state = known.map(|known| states.swap_remove(known));
+                        let state = state.map(|state| (state.version, state.state));
+                        written_states.push((stream.id, state));
+                    }
+                    let rows = request.take_rows().enumerate();
+                    let rows = rows.filter(|(number, _)| !repeats.contains(number));
+                    let first = before.0 + place(offset);
+                    messages.extend((first + 1..).zip(rows).map(|(position, (_, row))| {
+                        Arc::new(row.recorded(Position(position), self.recorded_at))
+                    }));
+                    Ok(Appended {
+                        first: Position(first + i64::from(written > 0)),
+                        last: Position(first + place(written)),
+                    })
+                }
+            };
+            replies.push((request.reply, result));
+        }
+
+        // Whoever hears of a message must find the aggregate it belongs to as
+        // it is after it, so the states come first and the head moves last.
+        let head = messages.last().map_or(before, |last| last.position);
+        for (stream, state) in written_states {
+            self.shared.aggregates.was_written(stream, head, state);
+        }
+        self.shared.messages.push(&messages);
+        self.shared.advance(head);
+        if sets_timers {
+            self.shared.timer_set.notify_one();
+        }
+        for (reply, result) in replies {
+            // Whoever asked may have gone; it is written all the same.
+            let _ = reply.send(result);
+        }
+    }
+
+    fn probe(&self, moment: Moment) {
+        if let Some(probe) = &self.probe {
+            probe.reached(moment);
+        }
+    }
+}
+
+/// Tells a refusal of the database, after which nothing was written, from a
+/// failure, after which nothing is known.
+fn refused(error: Error) -> Failure {
+    let Some(code) = error.as_database_error().and_then(DatabaseError::code) else {
+        return Failure::Broken(error);
+    };
+    // PostgreSQL's classes: bad data, broken constraint, lost race. A division
+    // by zero is how a statement says that a count was wrong.
+    if let "22012" | "23505" | "40001" | "40P01" = &*code {
+        return Failure::Refused { error, look_again: true };
+    }
+    let is_refusal = match code.len() {
+        5 => ["22", "23", "42"].iter().any(|class| code.starts_with(class)),
+        // SQLite's, the low byte: error (such as malformed JSON), constraint,
+        // mismatch.
+        _ => code.parse::<i32>().is_ok_and(|code| matches!(code & 0xFF, 1 | 19 | 20)),
+    };
+    if is_refusal { Failure::Refused { error, look_again: false } } else { Failure::Broken(error) }
+}
+
+fn late() -> Error {
+    Error::Io(std::io::Error::from(std::io::ErrorKind::TimedOut))
+}

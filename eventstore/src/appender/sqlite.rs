@@ -1,0 +1,291 @@
+//! How a batch is written to SQLite: one transaction on the one connection
+//! that writes, so what was looked up cannot change before it is written.
+//!
+//! Statements are handed to the connection's thread together, as each
+//! handing over costs more than most statements.
+
+use sea_orm::sqlx::{
+    Arguments, AssertSqlSafe, Encode, Error, Executor, Sqlite, Type, query_with,
+    sqlite::{SqliteArguments, SqliteConnection, SqliteRow},
+};
+use serde::Serialize;
+
+use super::batch::{Part, Probe, Touched, Writes};
+use crate::sql::{Arg, Columns, Sql, for_sqlite};
+
+/// Begins the transaction and looks up how what the batch touches stands.
+pub(super) async fn look(
+    connection: &mut SqliteConnection,
+    touched: &mut Touched<'_>,
+) -> Result<(), Error> {
+    let mut statement = Statement::default();
+    statement.add("BEGIN IMMEDIATE");
+    for probe in touched.probes() {
+        statement.look(&probe)?;
+    }
+    let rows = statement.run(connection).await?;
+    rows.iter().try_for_each(|row| touched.found(row))
+}
+
+/// Writes the batch and returns where the head stood before.
+pub(super) async fn write(
+    connection: &mut SqliteConnection,
+    writes: &Writes<'_>,
+    now: i64,
+) -> Result<i64, Error> {
+    let mut statement = Statement::default();
+    statement.write(writes, now)?;
+    let rows = statement.run(connection).await?;
+    rows.first().ok_or(Error::RowNotFound)?.int(0)
+}
+
+/// Runs other statements within the transaction, and returns how many rows
+/// the last of them changed.
+pub(super) async fn run(
+    connection: &mut SqliteConnection,
+    statements: &[(Sql, Vec<Arg>)],
+) -> Result<u64, Error> {
+    let mut changed = 0;
+    for (sql, args) in statements {
+        changed = for_sqlite(sql, args).execute(&mut *connection).await?.rows_affected();
+    }
+    Ok(changed)
+}
+
+/// Ends the transaction.
+pub(super) async fn commit(connection: &mut SqliteConnection) -> Result<(), Error> {
+    connection.execute("COMMIT").await.map(drop)
+}
+
+/// Ends the transaction as if it had not been. It may have ended already:
+/// some failures do that.
+pub(super) async fn roll_back(connection: &mut SqliteConnection) {
+    if let Err(error) = connection.execute("ROLLBACK").await {
+        tracing::debug!(error = &error as &dyn std::error::Error, "there was nothing to roll back");
+    }
+}
+
+/// Statements that are put together from their parts and run together. There
+/// are few combinations of parts, so few are prepared.
+#[derive(Default)]
+struct Statement {
+    sql: String,
+    args: SqliteArguments,
+}
+
+impl Statement {
+    /// Runs all of it and returns the rows of all of it.
+    async fn run(self, connection: &mut SqliteConnection) -> Result<Vec<SqliteRow>, Error> {
+        query_with(AssertSqlSafe(self.sql), self.args).fetch_all(connection).await
+    }
+
+    fn add(&mut self, sql: &str) {
+        self.sql.push_str(sql);
+        self.sql.push(';');
+    }
+
+    /// Binds a value and returns its placeholder.
+    fn bind<'v, T>(&mut self, value: T) -> Result<String, Error>
+    where
+        T: Encode<'v, Sqlite> + Type<Sqlite>,
+    {
+        self.args.add(value).map_err(Error::Encode)?;
+        Ok(format!("?{}", self.args.len()))
+    }
+
+    /// Binds rows as one JSON array of arrays.
+    fn bind_rows<T: Serialize>(&mut self, rows: &[T]) -> Result<String, Error> {
+        let json = serde_json::to_string(rows).map_err(|error| Error::Encode(error.into()))?;
+        self.bind(json)
+    }
+
+    fn look(&mut self, probe: &Probe) -> Result<(), Error> {
+        let keys = self.bind_rows(&probe.keys)?;
+        let part = probe.part as i64;
+        let (found, from) = found(probe.part);
+        self.add(&format!(
+            "SELECT {part}, k.n, {found}
+             FROM (SELECT key AS n, value ->> 0 AS a, value ->> 1 AS b FROM json_each({keys})) AS k
+             {from}"
+        ));
+        Ok(())
+    }
+
+    fn write(&mut self, writes: &Writes<'_>, now: i64) -> Result<(), Error> {
+        let count = self.bind(writes.count())?;
+        let now = self.bind(now)?;
+        self.add(&format!(
+            "UPDATE ledger_head SET position = position + {count} WHERE id = 1
+             RETURNING position - {count}"
+        ));
+        // From here on, a place in the batch becomes a position by this.
+        let before = format!("(SELECT position - {count} FROM ledger_head WHERE id = 1)");
+
+        if !writes.rows.is_empty() {
+            let rows: Vec<_> = writes
+                .rows
+                .iter()
+                .map(|row| {
+                    (
+                        row.kind.as_str(),
+                        &*row.stream_text,
+                        row.version.0,
+                        &*row.name,
+                        row.schema_version,
+                        row.stream.partition(),
+                        row.message_id,
+                        &*row.payload,
+                        &*row.metadata,
+                    )
+                })
+                .collect();
+            let rows = self.bind_rows(&rows)?;
+            self.add(&format!(
+                "INSERT INTO messages (position, kind, stream, version, name, schema_version,
+                    partition, message_id, payload, metadata, recorded_at)
+                 SELECT {before} + 1 + key, value ->> 0, value ->> 1, value ->> 2, value ->> 3,
+                    value ->> 4, value ->> 5, value ->> 6, value ->> 7, value ->> 8, {now}
+                 FROM json_each({rows})"
+            ));
+        }
+        if !writes.inbox.is_empty() {
+            let rows: Vec<_> = writes
+                .inbox
+                .iter()
+                .map(|entry| (entry.consumer, entry.message_id, entry.position))
+                .collect();
+            let rows = self.bind_rows(&rows)?;
+            self.add(&format!(
+                "INSERT INTO inbox (consumer, message_id, position)
+                 SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each({rows})"
+            ));
+        }
+        if !writes.answers.is_empty() {
+            let rows: Vec<_> = writes
+                .answers
+                .iter()
+                .map(|answer| {
+                    let entry = answer.entry;
+                    (
+                        &*entry.caller,
+                        &*entry.key,
+                        &*entry.fingerprint,
+                        &*entry.result,
+                        answer.first,
+                        answer.last,
+                    )
+                })
+                .collect();
+            let rows = self.bind_rows(&rows)?;
+            self.add(&format!(
+                "INSERT INTO idempotency (caller, key, fingerprint, result, first_position,
+                    last_position, answered_at)
+                 SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3,
+                    {before} + (value ->> 4), {before} + (value ->> 5), {now}
+                 FROM json_each({rows})"
+            ));
+        }
+        self.claims(writes)?;
+        self.timers(writes)?;
+        if !writes.letters_taken.is_empty() {
+            let ids = self.bind_rows(&writes.letters_taken)?;
+            self.add(&format!(
+                "DELETE FROM dead_letters WHERE id IN (SELECT value FROM json_each({ids}))"
+            ));
+        }
+        Ok(())
+    }
+
+    fn claims(&mut self, writes: &Writes<'_>) -> Result<(), Error> {
+        let gone: Vec<_> = writes.claims_released.iter().map(|(key, _)| key).collect();
+        if !gone.is_empty() {
+            let rows = self.bind_rows(&gone)?;
+            self.add(&format!(
+                "DELETE FROM claims WHERE (scope, key) IN
+                 (SELECT value ->> 0, value ->> 1 FROM json_each({rows}))"
+            ));
+        }
+        let taken = writes.claims_taken.iter().map(|(key, owner)| (key, owner));
+        let moved = writes.claims_moved.iter().map(|(key, _, owner)| (key, owner));
+        let held: Vec<_> = taken.chain(moved).map(|(key, owner)| (key.0, key.1, owner)).collect();
+        if !held.is_empty() {
+            let rows = self.bind_rows(&held)?;
+            self.add(&format!(
+                "INSERT INTO claims (scope, key, owner)
+                 SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each({rows}) WHERE true
+                 ON CONFLICT (scope, key) DO UPDATE SET owner = excluded.owner"
+            ));
+        }
+        Ok(())
+    }
+
+    fn timers(&mut self, writes: &Writes<'_>) -> Result<(), Error> {
+        let taken = writes.timers_taken.iter().map(|(key, _)| key);
+        let gone: Vec<_> = taken.chain(&writes.timers_cleared).collect();
+        if !gone.is_empty() {
+            let rows = self.bind_rows(&gone)?;
+            self.add(&format!(
+                "DELETE FROM timers WHERE (owner, name) IN
+                 (SELECT value ->> 0, value ->> 1 FROM json_each({rows}))"
+            ));
+        }
+        let moved = writes.timers_moved.iter().map(|(_, timer)| timer);
+        let set: Vec<_> = writes
+            .timers_set
+            .iter()
+            .chain(moved)
+            .map(|timer| {
+                (
+                    timer.owner,
+                    timer.name,
+                    timer.due_at,
+                    timer.message.kind.as_str(),
+                    timer.message.stream,
+                    &*timer.message.name,
+                    timer.message.message_id,
+                    &*timer.message.payload,
+                    &*timer.metadata,
+                )
+            })
+            .collect();
+        if !set.is_empty() {
+            let rows = self.bind_rows(&set)?;
+            self.add(&format!(
+                "INSERT INTO timers (owner, name, due_at, kind, stream, message_name, message_id,
+                    payload, metadata)
+                 SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4,
+                    value ->> 5, value ->> 6, value ->> 7, value ->> 8
+                 FROM json_each({rows}) WHERE true
+                 ON CONFLICT (owner, name) DO UPDATE SET due_at = excluded.due_at,
+                    kind = excluded.kind, stream = excluded.stream,
+                    message_name = excluded.message_name, message_id = excluded.message_id,
+                    payload = excluded.payload, metadata = excluded.metadata"
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// What is there under the key `k`: a number and a text, and where from.
+const fn found(part: Part) -> (&'static str, &'static str) {
+    match part {
+        // A subquery, because `max` then takes one step down the index.
+        Part::Streams => (
+            "coalesce((SELECT max(version) FROM messages
+                WHERE stream = k.a AND kind = 'event'), 0), NULL",
+            "",
+        ),
+        Part::Messages => ("1, NULL", "CROSS JOIN messages AS f ON f.message_id = k.a"),
+        Part::Handled => {
+            ("1, NULL", "CROSS JOIN inbox AS f ON f.consumer = k.a AND f.message_id = k.b")
+        }
+        Part::Answered => {
+            ("1, NULL", "CROSS JOIN idempotency AS f ON f.caller = k.a AND f.key = k.b")
+        }
+        Part::Claims => ("0, f.owner", "CROSS JOIN claims AS f ON f.scope = k.a AND f.key = k.b"),
+        Part::Timers => {
+            ("f.due_at, NULL", "CROSS JOIN timers AS f ON f.owner = k.a AND f.name = k.b")
+        }
+        Part::Letters => ("1, NULL", "CROSS JOIN dead_letters AS f ON f.id = k.a"),
+    }
+}

@@ -1,0 +1,48 @@
+//! How far consumers have come.
+
+use mallbots_domain::id::PARTITIONS;
+
+use crate::{
+    error::StoreError,
+    ledger::Ledger,
+    message::Position,
+    sql::{self, Arg, narrow},
+};
+
+/// How far a consumer has come in each partition.
+pub type Checkpoints = [Position; PARTITIONS as usize];
+
+impl Ledger {
+    /// How far a consumer has come; zero where it has not begun.
+    pub async fn checkpoints(&self, consumer: &str) -> Result<Checkpoints, StoreError> {
+        let rows = self
+            .rows(&sql::CHECKPOINTS, &[Arg::text(consumer)], |row| {
+                Ok((narrow::<usize>(row, 0)?, Position(row.int(1)?)))
+            })
+            .await?;
+        let mut checkpoints = Checkpoints::from([Position(0); PARTITIONS as usize]);
+        for (partition, position) in rows {
+            if let Some(checkpoint) = checkpoints.get_mut(partition) {
+                *checkpoint = position;
+            }
+        }
+        Ok(checkpoints)
+    }
+
+    /// Moves a consumer's checkpoints forward, never back, and forgets the
+    /// inbox entries that all of its checkpoints have passed.
+    pub async fn save_checkpoints(
+        &self,
+        consumer: &str,
+        checkpoints: &[(u8, Position)],
+    ) -> Result<(), StoreError> {
+        let rows = serde_json::to_string(checkpoints)
+            .map_err(|error| crate::codec::undecodable("checkpoints", consumer, error))?;
+        self.run(vec![
+            (sql::SAVE_CHECKPOINTS, vec![Arg::text(consumer), Arg::Text(Some(rows))]),
+            (sql::PRUNE_INBOX, vec![Arg::text(consumer)]),
+        ])
+        .await
+        .map(drop)
+    }
+}
