@@ -1,1 +1,20 @@
-//! placeholder
+//! The post: carries what the ledger holds to whoever must act on it.
+//!
+//! Consumers read the ledger's tail and hand each message to the one context
+//! it concerns. What a handler does, what it answers and that it handled the
+//! message enter the ledger in one append, so every message takes effect
+//! exactly once, however often it is delivered.
+//!
+//! Read `contexts` for what the contexts can do, `inbound` for what makes them
+//! do it, `sagas` for the runner, and `consumer` for the engine under all.
+
+pub mod consumer;
+pub mod contexts;
+pub mod dead_letters;
+pub mod envelope;
+pub mod inbound;
+pub mod notifier;
+pub mod post;
+pub mod retry;
+pub mod sagas;
+pub mod timers;

@@ -1,0 +1,28 @@
+//! Customers.
+
+use mallbots_domain::{
+    customers::{Customer, CustomerCommand, CustomerDetails, CustomerError},
+    id::{CustomerId, OrderId},
+};
+use mallbots_eventstore::{error::CommandError, unit::Unit};
+
+use super::{refused, settled};
+
+/// Loads a customer who must exist.
+pub(crate) async fn existing(
+    unit: &mut Unit<'_>,
+    id: CustomerId,
+) -> Result<CustomerDetails, CommandError> {
+    let customer = unit.load::<Customer>(id).await?;
+    customer.details().cloned().ok_or_else(|| refused(CustomerError::NotFound))
+}
+
+/// Says whether a customer may place an order.
+pub async fn authorize(
+    unit: &mut Unit<'_>,
+    id: CustomerId,
+    order_id: OrderId,
+) -> Result<(), CommandError> {
+    settled(unit.decide::<Customer>(id, CustomerCommand::Authorize { order_id }).await)?;
+    Ok(())
+}

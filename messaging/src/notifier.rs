@@ -1,0 +1,188 @@
+//! Gets messages out to customers: into the log by default, to a webhook when
+//! one is configured.
+//!
+//! A message goes out at least once. A webhook is told the message's id as
+//! `Idempotency-Key`, so that it can drop one it has seen.
+
+use std::{fmt, time::Duration};
+
+use futures_util::{FutureExt, future::BoxFuture};
+use hmac::{Hmac, KeyInit, Mac};
+use mallbots_domain::{
+    id::{Kind, NotificationId},
+    notifications::{Notification, NotificationCommand, NotificationDetails},
+};
+use mallbots_eventstore::{
+    ledger::Ledger,
+    message::{MessageKind, Recorded},
+};
+use sha2::Sha256;
+use tracing::info;
+use uuid::Uuid;
+
+use crate::{
+    consumer::{Delivery, Failure, Handler, outcome, undecodable},
+    contexts::settled,
+    retry::Backoff,
+};
+
+const REQUESTED: &str = "notifications.NotificationRequested";
+/// How long a webhook may take to answer.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// How often a webhook is tried before the message has failed.
+const ATTEMPTS: u32 = 5;
+const BACKOFF: Backoff = Backoff { base: Duration::from_millis(200), cap: Duration::from_secs(5) };
+
+/// How messages go out.
+pub enum Notifier {
+    /// As structured log lines.
+    Log,
+    /// As signed requests to a webhook.
+    Webhook(Webhook),
+}
+
+/// Where messages are posted and how they are signed.
+pub struct Webhook {
+    url: reqwest::Url,
+    secret: Vec<u8>,
+    client: reqwest::Client,
+}
+
+impl Webhook {
+    /// A webhook at `url`. Each request carries `X-MallBots-Signature:
+    /// t=<unix seconds>,v1=<hex>`: HMAC-SHA-256 under `secret` over
+    /// `<unix seconds>.<body>`.
+    pub fn new(url: reqwest::Url, secret: impl Into<Vec<u8>>) -> anyhow::Result<Self> {
+        let client = reqwest::Client::builder().timeout(TIMEOUT).build()?;
+        Ok(Self { url, secret: secret.into(), client })
+    }
+
+    fn signature(&self, seconds: i64, body: &str) -> anyhow::Result<String> {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.secret)?;
+        mac.update(format!("{seconds}.{body}").as_bytes());
+        let digest = mac.finalize().into_bytes();
+        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(format!("t={seconds},v1={hex}"))
+    }
+
+    async fn post(&self, id: NotificationId, body: String, now: i64) -> anyhow::Result<()> {
+        let signature = self.signature(now / 1_000_000, &body)?;
+        self.client
+            .post(self.url.clone())
+            .header("content-type", "application/json")
+            .header("idempotency-key", id.to_string())
+            .header("x-mallbots-signature", signature)
+            .body(body)
+            .send()
+            .await
+            .and_then(reqwest::Response::error_for_status)
+            // The address may hold a secret.
+            .map_err(reqwest::Error::without_url)?;
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Notifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Log => "Log",
+            Self::Webhook(_) => "Webhook",
+        })
+    }
+}
+
+/// The consumer that sends what was requested and records how it ended.
+#[derive(Debug)]
+pub struct Notifying {
+    ledger: Ledger,
+    notifier: Notifier,
+}
+
+impl Notifying {
+    /// Sends through `notifier`.
+    #[must_use]
+    pub const fn new(ledger: Ledger, notifier: Notifier) -> Self {
+        Self { ledger, notifier }
+    }
+
+    async fn send(&self, id: NotificationId, details: &NotificationDetails) -> NotificationCommand {
+        let NotificationDetails { customer_id, sms_number, order_id, kind, text } = details;
+        match &self.notifier {
+            Notifier::Log => {
+                // The number is the customer's own: it stays out of the log.
+                info!(notification.id = %id, customer.id = %customer_id, order.id = %order_id,
+                    notification.kind = kind.as_str(), text, "customer notified");
+                NotificationCommand::MarkSent
+            }
+            Notifier::Webhook(webhook) => {
+                let body = serde_json::json!({
+                    "id": id, "customerId": customer_id, "smsNumber": sms_number,
+                    "orderId": order_id, "kind": kind, "text": text,
+                })
+                .to_string();
+                let mut tried = 0;
+                loop {
+                    tried += 1;
+                    match webhook.post(id, body.clone(), self.ledger.now()).await {
+                        Ok(()) => return NotificationCommand::MarkSent,
+                        Err(error) if tried >= ATTEMPTS => {
+                            return NotificationCommand::MarkFailed {
+                                reason: format!("{error:#}"),
+                            };
+                        }
+                        Err(_) => tokio::time::sleep(BACKOFF.after(tried)).await,
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Handler for Notifying {
+    fn name(&self) -> &'static str {
+        "notifier"
+    }
+
+    fn key(&self, message: &Recorded) -> Option<Uuid> {
+        let requested = message.kind == MessageKind::Event
+            && message.stream.kind == Kind::Notification
+            && message.name == REQUESTED;
+        requested.then_some(message.stream.uuid)
+    }
+
+    fn handle<'a>(&'a self, delivery: &'a Delivery) -> BoxFuture<'a, Result<(), Failure>> {
+        async move {
+            let message = &delivery.message;
+            let id: NotificationId =
+                message.stream.expect().map_err(|error| Failure::Poison(error.to_string()))?;
+            let loaded = self.ledger.load::<Notification>(id).await;
+            let loaded = loaded.map_err(|error| match outcome::<()>(Err(error.into())) {
+                Err(failure) => failure,
+                Ok(()) => Failure::Failed("the message cannot be loaded".to_owned()),
+            })?;
+            if !loaded.state.waiting() {
+                return Ok(());
+            }
+            let Some(details) = loaded.state.details() else { return Ok(()) };
+            let ended = self.send(id, details).await;
+            let metadata = message
+                .metadata()
+                .map_err(|error| undecodable(&error))?
+                .caused_by("notifier", message.message_id);
+            let ended = &ended;
+            let committed = self
+                .ledger
+                .transact(&metadata, |unit| {
+                    async move {
+                        settled(unit.decide::<Notification>(id, ended.clone()).await)?;
+                        delivery.accept(unit);
+                        Ok(())
+                    }
+                    .boxed()
+                })
+                .await;
+            outcome(committed)
+        }
+        .boxed()
+    }
+}
