@@ -5,7 +5,7 @@ use sea_orm::{EntityTrait, FromQueryResult, ModelTrait};
 use serde::Serialize;
 
 /// A row that the events of one aggregate make.
-pub trait Row: ModelTrait + FromQueryResult + Serialize {
+pub trait Row: ModelTrait + FromQueryResult + Serialize + Sync {
     /// What names it.
     type Id: EntityId;
 

@@ -148,7 +148,7 @@ pub(crate) struct Additions<E: EntityTrait> {
     rows: Vec<E::Model>,
 }
 
-impl<E: EntityTrait<Model: Serialize>> Additions<E> {
+impl<E: EntityTrait<Model: Serialize + Sync>> Additions<E> {
     /// A table that has this behind its name.
     pub(crate) fn new(backend: Backend, suffix: &str, on_conflict: OnConflict) -> Self {
         Self { sql: Sql::of::<E>(backend, suffix, on_conflict), rows: Vec::new() }
