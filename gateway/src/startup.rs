@@ -176,10 +176,10 @@ impl Readiness {
         self.0.draining.store(true, Ordering::Relaxed);
     }
 
-    async fn report(&self) -> Report {
+    async fn report(&self, patience: Duration) -> Report {
         let checks = self.0.checks.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut findings = join_all(checks.into_iter().map(|(name, check)| async move {
-            let reason = match timeout(CHECK_TIMEOUT, check()).await {
+            let reason = match timeout(patience, check()).await {
                 Ok(Ok(())) => None,
                 Ok(Err(reason)) => Some(reason),
                 Err(_) => Some("did not answer in time".to_owned()),
@@ -413,7 +413,7 @@ async fn pointer() -> &'static str {
 }
 
 async fn readyz(State(readiness): State<Readiness>) -> Response {
-    let report = readiness.report().await;
+    let report = readiness.report(CHECK_TIMEOUT).await;
     let status = if report.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(report)).into_response()
 }
@@ -489,4 +489,104 @@ fn announce(address: SocketAddr) {
     let mut out = io::stdout().lock();
     // Nobody reading it is no reason not to serve.
     let _ = out.write_all(line.as_bytes()).and_then(|()| out.flush());
+}
+
+#[cfg(test)]
+mod tests {
+    use async_graphql::{EmptyMutation, EmptySubscription, Object, Schema};
+
+    use super::*;
+    use crate::cli::SettingsArgs;
+
+    struct Root;
+
+    #[Object]
+    impl Root {
+        async fn here(&self) -> bool {
+            true
+        }
+    }
+
+    async fn application(lifecycle: &Lifecycle, variables: &[(&str, &str)]) -> Application {
+        let flags = SettingsArgs {
+            listen: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
+            ..SettingsArgs::default()
+        };
+        let variables = variables.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+        let config = Config::load(&flags, variables).unwrap();
+        let schema = |mode| {
+            Schema::build(Root, EmptyMutation, EmptySubscription).validation_mode(mode).finish()
+        };
+        let pipeline = Pipeline::new(schema, PipelineSettings::default()).unwrap();
+        let readiness = Readiness::default();
+        Application::build(&config, pipeline, lifecycle.clone(), readiness).await.unwrap()
+    }
+
+    fn drained() -> StopSignals {
+        let signals = StopSignals::default();
+        signals.drain.cancel();
+        signals
+    }
+
+    #[tokio::test]
+    async fn tasks_stop_before_anything_closes_and_the_last_opened_closes_first() {
+        let lifecycle = Lifecycle::default();
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let note = |what: &'static str| {
+            let order = Arc::clone(&order);
+            async move { order.lock().unwrap().push(what) }
+        };
+        lifecycle.on_close("ledger", note("ledger"));
+        lifecycle.on_close("views", note("views"));
+        let stopped = note("consumer");
+        lifecycle.spawn("consumer", |token| async move {
+            token.cancelled().await;
+            stopped.await;
+            Ok(())
+        });
+        let stopped = application(&lifecycle, &[]).await.run_until_stopped(drained()).await;
+        assert_eq!(stopped, Stopped::Drained);
+        assert_eq!(*order.lock().unwrap(), ["consumer", "views", "ledger"]);
+    }
+
+    #[tokio::test]
+    async fn a_task_that_ends_early_takes_the_process_down() {
+        for how in ["done", "failed", "panicked"] {
+            let lifecycle = Lifecycle::default();
+            lifecycle.spawn("consumer", |_| async move {
+                assert_ne!(how, "panicked");
+                if how == "failed" { Err(anyhow::anyhow!("no")) } else { Ok(()) }
+            });
+            let application = application(&lifecycle, &[]).await;
+            let stopped = application.run_until_stopped(StopSignals::default()).await;
+            assert_eq!(stopped, Stopped::Failed, "{how}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_task_that_will_not_stop_is_not_waited_for_beyond_the_timeout() {
+        let lifecycle = Lifecycle::default();
+        lifecycle.spawn("consumer", |_| std::future::pending());
+        let application = application(&lifecycle, &[("MALLBOTS_SHUTDOWN_TIMEOUT", "10ms")]).await;
+        assert_eq!(application.run_until_stopped(drained()).await, Stopped::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn a_process_that_drains_is_not_ready() {
+        let readiness = Readiness::default();
+        readiness.register("ledger", async || Ok(()));
+        assert!(readiness.report(CHECK_TIMEOUT).await.ready);
+        readiness.draining();
+        let report = readiness.report(CHECK_TIMEOUT).await;
+        assert!(!report.ready);
+        assert_eq!((report.checks[0].name, report.checks[1].ready), ("server", true));
+    }
+
+    #[tokio::test]
+    async fn a_check_that_hangs_has_failed() {
+        let readiness = Readiness::default();
+        readiness.register("ledger", std::future::pending);
+        let report = readiness.report(Duration::from_millis(10)).await;
+        assert_eq!(report.checks[0].reason.as_deref(), Some("did not answer in time"));
+    }
 }

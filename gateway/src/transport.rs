@@ -14,6 +14,8 @@ mod variables;
 
 pub mod reply;
 
+mod nulls;
+
 pub mod context;
 
 pub mod origin;

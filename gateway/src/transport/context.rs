@@ -42,12 +42,7 @@ impl RequestContext {
             None => None,
             Some(key) => Some(idempotency_key(key.as_bytes())?),
         };
-        let traceparent = headers
-            .get(TRACEPARENT)
-            .and_then(|value| value.to_str().ok())
-            .filter(|value| is_traceparent(value))
-            .map(str::to_owned);
-        Ok(Self { idempotency_key, traceparent, ..self })
+        Ok(Self { idempotency_key, traceparent: traceparent(headers), ..self })
     }
 }
 
@@ -64,6 +59,12 @@ fn idempotency_key(key: &[u8]) -> Result<String, ClientError> {
             )
             .on_field("Idempotency-Key")
         })
+}
+
+/// The caller's trace context, if it is well-formed.
+pub(super) fn traceparent(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(TRACEPARENT)?.to_str().ok()?;
+    is_traceparent(value).then(|| value.to_owned())
 }
 
 /// Whether this is a `traceparent` of version 00 (W3C Trace Context, 3.2.2).

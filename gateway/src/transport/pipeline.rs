@@ -18,7 +18,7 @@ use async_graphql::{
     Data, Executor, ObjectType, Pos, Request, Response, Schema, SubscriptionType, ValidationMode,
     Variables,
     parser::{
-        self, parse_query,
+        self, parse_query, parse_schema,
         types::{DocumentOperations, ExecutableDocument, OperationDefinition, OperationType},
     },
 };
@@ -31,6 +31,7 @@ use super::{
     context::{RequestContext, ResponseExtensions},
     document_cache::{DocumentCache, DocumentHash, KnownDocument},
     guard::{self, Limits},
+    nulls::OutputTypes,
     reply::{self, Reply},
     variables::{self, InputTypes},
 };
@@ -138,6 +139,7 @@ pub struct Pipeline {
     strict: Box<dyn Execute>,
     fast: Box<dyn Execute>,
     input_types: InputTypes,
+    output_types: OutputTypes,
     documents: DocumentCache,
     settings: PipelineSettings,
 }
@@ -162,8 +164,10 @@ impl Pipeline {
         S: SubscriptionType + 'static,
     {
         let strict = build(ValidationMode::Strict);
+        let definition = parse_schema(strict.sdl())?;
         Ok(Self {
-            input_types: InputTypes::of(&strict.sdl())?,
+            input_types: InputTypes::of(&definition),
+            output_types: OutputTypes::of(&definition),
             strict: Box::new(strict),
             fast: Box::new(build(ValidationMode::Fast)),
             documents: DocumentCache::new(settings.document_cache),
@@ -266,8 +270,21 @@ impl Pipeline {
         extensions: &ResponseExtensions,
         request_id: uuid::Uuid,
     ) -> Reply {
-        if !operation.proven && !reply::is_refusal(&response) {
-            self.documents.keep(operation.hash, Arc::clone(&operation.known));
+        if !reply::is_refusal(&response) {
+            if !operation.proven {
+                self.documents.keep(operation.hash, Arc::clone(&operation.known));
+            }
+            if !response.errors.is_empty() {
+                let document = &operation.known.document;
+                if let Ok((_, definition)) = find_operation(document, operation.chosen.as_deref()) {
+                    self.output_types.fill(
+                        &mut response.data,
+                        &response.errors,
+                        definition,
+                        document,
+                    );
+                }
+            }
         }
         response.extensions.append(&mut extensions.take());
         Reply::executed(response, request_id)

@@ -13,12 +13,9 @@ use std::{
 
 use async_graphql::{
     Name, Positioned, Value, Variables,
-    parser::{
-        self, parse_schema,
-        types::{
-            BaseType, Directive, ExecutableDocument, OperationDefinition, Selection, SelectionSet,
-            Type, TypeKind, TypeSystemDefinition,
-        },
+    parser::types::{
+        BaseType, Directive, ExecutableDocument, OperationDefinition, Selection, SelectionSet,
+        ServiceDocument, Type, TypeKind, TypeSystemDefinition,
     },
 };
 
@@ -33,17 +30,17 @@ pub(super) struct InputTypes {
 
 impl InputTypes {
     /// Reads them from the schema's definition.
-    pub(super) fn of(sdl: &str) -> Result<Self, parser::Error> {
+    pub(super) fn of(schema: &ServiceDocument) -> Self {
         let mut types = Self { enums: HashMap::new(), scalars: HashSet::new() };
-        for definition in parse_schema(sdl)?.definitions {
+        for definition in &schema.definitions {
             let TypeSystemDefinition::Type(definition) = definition else { continue };
             let name = definition.node.name.node.to_string();
-            match definition.node.kind {
+            match &definition.node.kind {
                 TypeKind::Scalar => {
                     types.scalars.insert(name);
                 }
                 TypeKind::Enum(values) => {
-                    let values = values.values.into_iter().map(|value| value.node.value.node);
+                    let values = values.values.iter().map(|value| value.node.value.node.clone());
                     types.enums.insert(name, values.collect());
                 }
                 TypeKind::Object(_)
@@ -52,7 +49,7 @@ impl InputTypes {
                 | TypeKind::InputObject(_) => {}
             }
         }
-        Ok(types)
+        types
     }
 
     /// Whether each value plainly fits its type. For a document that nowhere
@@ -172,7 +169,10 @@ pub(super) fn complete(
 
 #[cfg(test)]
 mod tests {
-    use async_graphql::{parser::parse_query, value};
+    use async_graphql::{
+        parser::{parse_query, parse_schema},
+        value,
+    };
 
     use super::*;
 
@@ -190,9 +190,13 @@ mod tests {
         document.operations.iter().next().unwrap().1.node.clone()
     }
 
+    fn types() -> InputTypes {
+        InputTypes::of(&parse_schema(SDL).unwrap())
+    }
+
     fn fits(ty: &str, value: &Value) -> bool {
         let variables = Variables::from_value(value!({ "v": (value.clone()) }));
-        InputTypes::of(SDL).unwrap().fit(&operation(&format!("$v: {ty}")), &variables)
+        types().fit(&operation(&format!("$v: {ty}")), &variables)
     }
 
     #[test]
@@ -235,7 +239,7 @@ mod tests {
             assert!(!fits(ty, &value), "{ty} {value}");
         }
         let none = Variables::default();
-        let types = InputTypes::of(SDL).unwrap();
+        let types = types();
         assert!(types.fit(&operation("$v: Int"), &none));
         assert!(!types.fit(&operation("$v: Int!"), &none));
     }
@@ -259,7 +263,7 @@ mod tests {
     #[test]
     fn null_in_spite_of_a_default_is_looked_at_twice() {
         let null = Variables::from_value(value!({ "v": null }));
-        let types = InputTypes::of(SDL).unwrap();
+        let types = types();
         assert!(types.fit(&operation("$v: Int"), &null));
         assert!(!types.fit(&operation("$v: Int = 1"), &null));
     }

@@ -19,7 +19,7 @@ use axum::{
         FromRequestParts, Request,
         ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade},
     },
-    http::{HeaderMap, StatusCode},
+    http::StatusCode,
     response::Response,
 };
 use futures_util::{
@@ -32,7 +32,7 @@ use tracing::debug;
 
 use super::{
     Door,
-    context::{ConnectionInit, RequestContext, Resume},
+    context::{ConnectionInit, RequestContext, Resume, traceparent},
     http::{Refused, check_json_depth},
     pipeline::{Call, Parameters, Pipeline, Refusal, RequestLine, Transport},
     reply::Reply,
@@ -146,9 +146,10 @@ pub(super) async fn upgrade(
     // Counted from now, so that no drain misses a socket between two tasks.
     let counted = door.sockets.token();
     let request_id = context.request_id;
+    let traceparent = traceparent(&parts.headers);
     Ok(upgrade.on_upgrade(move |socket| async move {
         let speaks = socket.protocol().is_some();
-        let connection = Connection::new(socket, &door, parts.headers);
+        let connection = Connection::new(socket, &door, traceparent);
         let closed = connection.run(speaks).await;
         debug!(request.id = %request_id, close.code = closed.map(CloseCode::number), "socket closed");
         drop(counted);
@@ -272,7 +273,8 @@ const COALESCED_BYTES: usize = 32 * 1024;
 struct Connection {
     socket: WebSocket,
     door: Arc<Door>,
-    headers: HeaderMap,
+    /// The trace context the socket was opened in.
+    traceparent: Option<String>,
     /// The payload of `connection_init`, once it came.
     init: Option<ConnectionInit>,
     running: HashMap<Arc<str>, Running>,
@@ -285,13 +287,13 @@ struct Connection {
 }
 
 impl Connection {
-    fn new(socket: WebSocket, door: &Arc<Door>, headers: HeaderMap) -> Self {
+    fn new(socket: WebSocket, door: &Arc<Door>, traceparent: Option<String>) -> Self {
         let now = Instant::now();
         let init_until = now + door.settings.websocket.init_timeout;
         Self {
             socket,
             door: Arc::clone(door),
-            headers,
+            traceparent,
             init: None,
             running: HashMap::new(),
             outputs: SelectAll::new(),
@@ -432,23 +434,22 @@ impl Connection {
             ));
         }
 
-        let context = RequestContext::mint();
-        let request_id = context.request_id;
+        // No idempotency key: the socket's would name all its operations alike.
+        let context =
+            RequestContext { traceparent: self.traceparent.clone(), ..RequestContext::mint() };
         let resume = parameters.extension("resume").map(str::to_owned);
         let resume = Resume(resume.or_else(|| resume_of(&init, id)));
-        let prepared = self.may_start().map_err(Refusal::from).and_then(|()| {
-            // A key would name every operation of the socket alike.
-            let context =
-                RequestContext { idempotency_key: None, ..context.with_headers(&self.headers)? };
-            Ok((context, self.pipeline().prepare(parameters)?))
-        });
+        let prepared = self
+            .may_start()
+            .map_err(Refusal::from)
+            .and_then(|()| self.pipeline().prepare(parameters));
         let id: Arc<str> = id.into();
-        let (context, operation) = match prepared {
-            Ok(prepared) => prepared,
+        let operation = match prepared {
+            Ok(operation) => operation,
             Err(Refusal { error, locations }) => {
-                RequestLine::of_refused(Transport::WebSocket, request_id)
-                    .finished(Some(error.code));
-                let reply = Reply::refused(error, locations, request_id);
+                let line = RequestLine::of_refused(Transport::WebSocket, context.request_id);
+                line.finished(Some(error.code));
+                let reply = Reply::refused(error, locations, context.request_id);
                 return self.send(refusal(id, &reply).message).await;
             }
         };

@@ -1,3 +1,7 @@
 //! Everything that is tested through a real socket.
 
+#![expect(clippy::expect_used, clippy::unwrap_used, reason = "what cannot go on has failed")]
+
 mod transport;
+
+mod process;

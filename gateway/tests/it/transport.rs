@@ -39,7 +39,14 @@ use tokio::{
 };
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async,
-    tungstenite::{Error, Message, client::IntoClientRequest},
+    tungstenite::{
+        Error, Message,
+        client::IntoClientRequest,
+        protocol::frame::{
+            Frame,
+            coding::{Data as OpData, OpCode},
+        },
+    },
 };
 use uuid::Uuid;
 
@@ -62,11 +69,6 @@ struct World {
 
 /// Adds a permit when it is dropped.
 struct OnDrop(Arc<Semaphore>);
-
-impl OnDrop {
-    /// Has a stream keep it.
-    fn not_yet(&self) {}
-}
 
 impl Drop for OnDrop {
     fn drop(&mut self) {
@@ -109,6 +111,10 @@ impl Node {
     async fn leak(&self) -> async_graphql::Result<Option<i32>> {
         Err(leak())
     }
+
+    async fn required(&self) -> async_graphql::Result<i32> {
+        Err(leak())
+    }
 }
 
 struct Query;
@@ -121,6 +127,10 @@ impl Query {
 
     async fn node(&self) -> Node {
         Node
+    }
+
+    async fn maybe(&self) -> Option<Node> {
+        Some(Node)
     }
 
     async fn nodes(&self, #[graphql(default = 1)] count: usize) -> Vec<Node> {
@@ -165,6 +175,10 @@ impl Query {
     }
 
     async fn missing(&self) -> async_graphql::Result<Option<i32>> {
+        Err(ClientError::new(ErrorCode::NotFound, "there is no such thing").into())
+    }
+
+    async fn required(&self) -> async_graphql::Result<i32> {
         Err(ClientError::new(ErrorCode::NotFound, "there is no such thing").into())
     }
 
@@ -236,13 +250,13 @@ impl Subscriptions {
     /// Says nothing until it is dropped.
     async fn silence(&self, ctx: &Context<'_>) -> BoxStream<'static, i32> {
         let dropped = OnDrop(Arc::clone(&world(ctx).dropped));
-        stream::pending().inspect(move |_: &i32| dropped.not_yet()).boxed()
+        stream::pending().inspect(move |_: &i32| _ = &dropped).boxed()
     }
 
     /// Says more than anybody can take in.
     async fn flood(&self, ctx: &Context<'_>) -> BoxStream<'static, String> {
         let dropped = OnDrop(Arc::clone(&world(ctx).dropped));
-        stream::repeat("x".repeat(64 * 1024)).inspect(move |_| dropped.not_yet()).boxed()
+        stream::repeat("x".repeat(64 * 1024)).inspect(move |_| _ = &dropped).boxed()
     }
 
     /// Fails with every second item.
@@ -414,7 +428,9 @@ impl Socket {
             match self.frame().await {
                 Message::Text(text) => return serde_json::from_str(&text).unwrap(),
                 Message::Ping(_) | Message::Pong(_) => {}
-                other => panic!("{other:?}"),
+                other @ (Message::Binary(_) | Message::Close(_) | Message::Frame(_)) => {
+                    panic!("{other:?}")
+                }
             }
         }
     }
@@ -428,6 +444,8 @@ impl Socket {
         loop {
             if let Message::Close(frame) = self.frame().await {
                 let frame = frame.expect("a code");
+                // Says goodbye too, or the server would wait for it.
+                self.0.flush().await.ok();
                 return (frame.code.into(), frame.reason.to_string());
             }
         }
@@ -756,7 +774,7 @@ async fn at_most_twenty_errors_are_told() {
     let errors = body["errors"].as_array().unwrap();
     assert_eq!(errors.len(), 20);
     errors.iter().for_each(assert_masked);
-    let unknown = (0..50).map(|n| format!("x{n} ")).collect::<String>();
+    let unknown = (0..50).map(|n| format!("x{n}")).collect::<Vec<_>>().join(" ");
     let body = server.query(&format!("{{ node {{ {unknown} }} }}")).await;
     assert_eq!(body["errors"].as_array().unwrap().len(), 20);
 }
@@ -774,6 +792,29 @@ async fn errors_nobody_chose_words_for_are_masked() {
     assert_eq!(code(&body), "NOT_FOUND");
     assert_eq!(body["errors"][0]["message"], "there is no such thing");
     assert_eq!(body["errors"][0]["path"], json!(["missing"]));
+}
+
+#[tokio::test]
+async fn a_field_that_failed_is_null_and_so_is_what_cannot_do_without() {
+    let server = server().await;
+    for (query, data) in [
+        ("{ hello missing }", json!({ "hello": "world", "missing": null })),
+        ("{ missing }", json!({ "missing": null })),
+        ("{ hello required }", json!(null)),
+        (
+            "{ hello node { name leak } }",
+            json!({ "hello": "world", "node": { "name": "node", "leak": null } }),
+        ),
+        ("{ node { leak } }", json!({ "node": { "leak": null } })),
+        ("{ hello node { name required } }", json!(null)),
+        ("{ hello maybe { name required } }", json!({ "hello": "world", "maybe": null })),
+        ("{ hello maybe { node { required } } }", json!({ "hello": "world", "maybe": null })),
+    ] {
+        let body = server.query(query).await;
+        assert_eq!(body["data"], data, "{query}");
+        assert!(body.as_object().unwrap().contains_key("data"));
+        assert_eq!(body["errors"].as_array().unwrap().len(), 1);
+    }
 }
 
 #[tokio::test]
@@ -1105,12 +1146,14 @@ async fn a_message_that_is_none_closes_with_4400() {
             r#"{"type":"subscribe","id":"1","payload":{"query":"{ hello }","variables":[]}}"#,
         ),
         Message::text(r#"{"type":"connection_init","payload":1}"#),
-        Message::text(format!(r#"{{"type":"ping","payload":{}}}"#, nested_json(100_0))),
+        Message::text(format!(r#"{{"type":"ping","payload":{}}}"#, nested_json(1_000))),
         Message::text(format!(
             r#"{{"type":"ping","payload":{{"a":"{}"}}}}"#,
             "x".repeat(64 * 1024)
         )),
         Message::binary(r#"{"type":"ping"}"#),
+        // Text that is no UTF-8.
+        Message::Frame(Frame::message(vec![0xff], OpCode::Data(OpData::Text), true)),
     ] {
         let mut socket = server.socket().await;
         socket.send_raw(message.clone()).await;
