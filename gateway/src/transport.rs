@@ -2,7 +2,7 @@
 //!
 //! `pipeline` is what all requests share; each transport is one file over it.
 //! async-graphql executes and knows nothing of any of this: its own handlers
-//! take whatever comes (see `docs/adr` and the tests in `tests/it/transport.rs`).
+//! take whatever comes.
 
 pub mod pipeline;
 
