@@ -6,7 +6,7 @@
 
 pub mod lines;
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use mallbots_domain::{
     baskets::Item,
@@ -14,8 +14,9 @@ use mallbots_domain::{
         AnyId, CustomerId, EntityId, InvoiceId, OrderId, PaymentId, ProductId, ShoppingListId,
         StoreId,
     },
-    ordering::{OrderEvent, OrderStatus},
+    ordering::{self, OrderEvent, OrderStatus},
 };
+use mallbots_eventstore::{codec, error::StoreError, message::Recorded, upcast::Upcasters};
 use sea_orm::{FromQueryResult, QuerySelect, QueryTrait, entity::prelude::*};
 use serde::{Deserialize, Serialize};
 
@@ -24,7 +25,7 @@ use crate::{
     column::{Json, Text},
     page::{self, Page, PageRequest, Sort, Way},
     reads::{ReadError, Reads},
-    row::{Misfit, Occurred, Projection, row},
+    row::{Misfit, Occurred, Projection, Row as _, row},
     search,
 };
 
@@ -176,6 +177,25 @@ impl Projection for Entity {
     fn parents(row: &Model) -> Vec<AnyId> {
         vec![row.customer_id.any()]
     }
+}
+
+/// An order's row as these events of it alone make it. `None` without events.
+pub fn as_of(
+    history: &[Arc<Recorded>],
+    upcasters: &Upcasters,
+) -> Result<Option<OrderRow>, StoreError> {
+    let mut row: Option<Model> = None;
+    for recorded in history {
+        let event = codec::decode::<ordering::Order>(recorded, upcasters)?;
+        let of = Occurred::of(recorded);
+        // What does not fit is no part of the picture.
+        if Entity::fold(&mut row, event, &of).is_ok()
+            && let Some(row) = &mut row
+        {
+            row.stamp(&of);
+        }
+    }
+    Ok(row)
 }
 
 fn searchable(customer: &str, items: &[Item]) -> String {

@@ -90,3 +90,16 @@ pub async fn counts(
         .map(|counted| (*counted.key, counted.letters.try_into().unwrap_or_default()))
         .collect())
 }
+
+/// Where the parked events of several streams stand, with their streams.
+pub async fn positions(reads: &Reads, keys: &[AnyId]) -> Result<Vec<(AnyId, i64)>, ReadError> {
+    let rows: Vec<(Text<AnyId>, i64)> = Entity::find()
+        .select_only()
+        .column(Column::Key)
+        .column(Column::Position)
+        .filter(reads.any_of(Column::Key, keys))
+        .into_tuple()
+        .all(reads.db())
+        .await?;
+    Ok(rows.into_iter().map(|(key, position)| (*key, position)).collect())
+}

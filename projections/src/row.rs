@@ -1,6 +1,7 @@
 //! What rows and projections have in common.
 
 use mallbots_domain::id::{AnyId, EntityId};
+use mallbots_eventstore::message::Recorded;
 use sea_orm::{EntityTrait, FromQueryResult, ModelTrait};
 use serde::Serialize;
 
@@ -36,6 +37,16 @@ pub struct Occurred {
 }
 
 impl Occurred {
+    /// Where and when a recorded event happened.
+    pub(crate) fn of(message: &Recorded) -> Self {
+        Self {
+            stream: message.stream,
+            version: message.version.0,
+            position: message.position.0,
+            at: message.recorded_at,
+        }
+    }
+
     /// The id of what it happened to, whose kind the event's type has shown.
     pub(crate) fn id<I: EntityId>(&self) -> I {
         I::from_uuid(self.stream.uuid)

@@ -63,7 +63,7 @@ impl Batch {
         }
         match decode(message, upcasters) {
             Ok(Some(event)) => {
-                self.events.push((occurred(message), event));
+                self.events.push((Occurred::of(message), event));
                 self.messages.push(Arc::clone(message));
             }
             Ok(None) => {}
@@ -100,14 +100,6 @@ impl Batch {
 }
 
 /// Where and when it happened.
-fn occurred(message: &Recorded) -> Occurred {
-    Occurred {
-        stream: message.stream,
-        version: message.version.0,
-        position: message.position.0,
-        at: message.recorded_at,
-    }
-}
 
 /// An event as what it says. `None` for streams that nothing is shown of.
 pub(super) fn decode(

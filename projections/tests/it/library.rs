@@ -1,48 +1,35 @@
 //! A read side to test: fresh tables, a ledger to follow, and a look at all of
 //! it at once.
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
-use mallbots_eventstore::{
-    clock::Clock,
-    connect::{Backend, Database, Durability},
-    ledger::{Ledger, LedgerOptions},
-    message::Recorded,
-};
-use mallbots_migrations::{LedgerMigrator, ViewsMigrator};
+use mallbots_eventstore::{connect::Backend, message::Recorded};
 use mallbots_projections::{
     baskets, bots, customers, invoices, notifications, orders, parked, payments, products,
     projector::Projector, reads::Reads, sagas, shopping_lists, stores, timeline,
 };
+use mallbots_testing::{
+    databases::{self, FreshDatabase},
+    ledgers::TestLedger,
+};
 use sea_orm::{ConnectionTrait, EntityTrait, Iterable, PrimaryKeyToColumn, QueryOrder};
-use sea_orm_migration::MigratorTrait;
 use serde_json::{Map, Value};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// A read side of its own.
 pub(crate) struct Library {
-    pub(crate) views: Database,
-    pub(crate) ledger: Ledger,
+    pub(crate) views: FreshDatabase,
+    pub(crate) ledger: TestLedger,
     pub(crate) projector: Projector,
     pub(crate) reads: Reads,
-    _folder: tempfile::TempDir,
 }
 
 impl Library {
     pub(crate) async fn new(backend: Backend) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("ledger.db");
-        let ledger = Database::sqlite(&file, Durability::Normal).await.unwrap();
-        LedgerMigrator::up(&ledger.write, None).await.unwrap();
-        let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
-        let clock = Clock::manual(1_800_000_000_000_000);
-        let options = LedgerOptions::default();
-        let ledger = Ledger::open(ledger, clock, &tracker, stop, options).await.unwrap();
-
-        let views = views(backend, folder.path()).await;
-        ViewsMigrator::up(&views.write, None).await.unwrap();
-        let (projector, reads) = Projector::open(&views, &ledger).await.unwrap();
-        Self { views, ledger, projector, reads, _folder: folder }
+        // The history comes from the test; the ledger only lends its clock.
+        let ledger = TestLedger::open(Backend::Sqlite).await.unwrap();
+        let views = databases::fresh_views(backend).await.unwrap();
+        let (projector, reads) = Projector::open(&views.database, &ledger.ledger).await.unwrap();
+        Self { views, ledger, projector, reads }
     }
 
     /// Takes a history in, so many messages at a time.
@@ -55,7 +42,7 @@ impl Library {
     /// Forgets how far it has come, but not what it knows.
     pub(crate) async fn forget_checkpoints(&mut self) {
         let forget = "UPDATE projection_checkpoints SET position = 0";
-        self.views.write.execute_unprepared(forget).await.unwrap();
+        self.views.database.write.execute_unprepared(forget).await.unwrap();
         self.projector.resume().await.unwrap();
     }
 
@@ -95,28 +82,9 @@ impl Library {
         for key in E::PrimaryKey::iter() {
             select = select.order_by_asc(key.into_column());
         }
-        let rows = select.all(&self.views.read).await.unwrap();
+        let rows = select.all(&self.views.database.read).await.unwrap();
         (E::default().table_name().to_owned(), serde_json::to_value(rows).unwrap())
     }
-}
-
-async fn views(backend: Backend, folder: &Path) -> Database {
-    match backend {
-        Backend::Sqlite => {
-            Database::sqlite(&folder.join("views.db"), Durability::Normal).await.unwrap()
-        }
-        Backend::Postgres => postgres().await,
-    }
-}
-
-async fn postgres() -> Database {
-    #[expect(clippy::disallowed_methods, reason = "where the test's server is")]
-    let url = std::env::var("DATABASE_URL").expect("DATABASE_URL names a PostgreSQL server");
-    let schema = format!("views_{}", uuid::Uuid::now_v7().simple());
-    let admin = Database::postgres(&url, 1).await.unwrap();
-    admin.write.execute_unprepared(&format!("CREATE SCHEMA {schema}")).await.unwrap();
-    admin.close().await.unwrap();
-    Database::postgres(&format!("{url}?options=-csearch_path%3D{schema}"), 4).await.unwrap()
 }
 
 /// The same case on each database.
