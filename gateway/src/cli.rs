@@ -30,6 +30,8 @@ pub enum Command {
     Serve,
     /// Prints the GraphQL schema.
     Schema,
+    /// Keeps a running mall busy, and tells how it did.
+    Busywork(BusyworkArgs),
 }
 
 const AFTER_HELP: &str = "\
@@ -148,9 +150,21 @@ pub struct BusyworkArgs {
     #[arg(long, value_name = "NUMBER")]
     pub seed: Option<u64>,
 
-    /// How fast each client works: 1 is a person's pace, 100 hardly pauses
-    #[arg(long, default_value = "1", value_parser = pace)]
+    /// How fast each client works: 1 is a person's pace, 100 hardly pauses, 0
+    /// does not pause at all
+    #[arg(long, default_value = "1", value_parser = pace_or_none)]
     pub pace: f64,
+
+    /// Prints the summary as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn pace_or_none(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(pace) if pace == 0.0 || (0.1..=100.0).contains(&pace) => Ok(pace),
+        _ => Err("must be a number from 0.1 to 100, or 0".to_owned()),
+    }
 }
 
 fn pace(text: &str) -> Result<f64, String> {

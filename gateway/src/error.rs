@@ -6,7 +6,7 @@
 
 use std::{fmt, ops::Deref, sync::Arc};
 
-use async_graphql::{ErrorExtensionValues, Value};
+use async_graphql::{ErrorExtensionValues, Name, Value};
 use mallbots_domain::{
     aggregate::{DomainError, ErrorKind},
     id::IdError,
@@ -14,6 +14,7 @@ use mallbots_domain::{
     quantity::QuantityError,
     text::TextError,
 };
+use mallbots_eventstore::error::Refusal;
 
 macro_rules! error_codes {
     ($($(#[doc = $meaning:literal])+ $name:ident = $text:literal,)*) => {
@@ -175,21 +176,24 @@ impl ClientError {
 
     /// The domain said no.
     pub fn refused(refusal: &impl DomainError) -> Self {
-        let reason = refusal.reason();
-        let code = if reason == ErrorCode::PriceChanged.as_str() {
-            ErrorCode::PriceChanged
-        } else {
-            match refusal.kind() {
-                ErrorKind::NotFound => ErrorCode::NotFound,
-                ErrorKind::Invalid => ErrorCode::BadUserInput,
-                ErrorKind::Conflict => ErrorCode::Conflict,
-                ErrorKind::WrongState | ErrorKind::AlreadyDone => ErrorCode::FailedPrecondition,
-            }
-        };
-        let mut error = Self::new(code, refusal.to_string());
-        error.0.field = refusal.field().map(str::to_owned);
+        Self::of_refusal(refusal.clone().into())
+    }
+
+    /// The domain said no, as the ledger passes it on.
+    pub fn of_refusal(refusal: Refusal) -> Self {
+        let Refusal { kind, reason, message, state, field, details } = refusal;
+        let mut error = Self::new(code_of(kind, reason), message);
         error.0.reason = Some(reason);
-        error.0.state = refusal.state();
+        error.0.state = state;
+        error.0.field = field.map(str::to_owned);
+        if !details.is_empty() {
+            let record = |record: Vec<(&'static str, String)>| -> Value {
+                let fields =
+                    record.into_iter().map(|(name, value)| (Name::new(name), value.into()));
+                Value::Object(fields.collect())
+            };
+            error.0.details = Some(Value::List(details.into_iter().map(record).collect()));
+        }
         error
     }
 
@@ -227,6 +231,19 @@ impl ClientError {
     pub fn with_details(mut self, details: Value) -> Self {
         self.0.details = Some(details);
         self
+    }
+}
+
+/// The code that goes with a kind of refusal.
+fn code_of(kind: ErrorKind, reason: &str) -> ErrorCode {
+    if reason == ErrorCode::PriceChanged.as_str() {
+        return ErrorCode::PriceChanged;
+    }
+    match kind {
+        ErrorKind::NotFound => ErrorCode::NotFound,
+        ErrorKind::Invalid => ErrorCode::BadUserInput,
+        ErrorKind::Conflict => ErrorCode::Conflict,
+        ErrorKind::WrongState | ErrorKind::AlreadyDone => ErrorCode::FailedPrecondition,
     }
 }
 

@@ -12,3 +12,11 @@ pub mod error;
 pub mod cli;
 pub mod config;
 pub mod telemetry;
+
+pub mod client;
+
+pub mod busywork;
+pub mod demo;
+
+pub mod graphql;
+pub mod mall;

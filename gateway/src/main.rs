@@ -8,6 +8,7 @@ use std::{
 use anyhow::Context;
 use clap::Parser;
 use mallbots_gateway::{
+    busywork,
     cli::{Cli, Command},
     config::Config,
     startup, telemetry,
@@ -29,20 +30,27 @@ fn main() -> ExitCode {
             };
             serve(&config).unwrap_or_else(|error| fail(&error, 1))
         }
+        Command::Busywork(args) => {
+            block_on(busywork::command(&args)).unwrap_or_else(|error| fail(&error, 1))
+        }
         Command::Schema => print(&startup::sdl()).unwrap_or_else(|error| fail(&error, 1)),
     }
 }
 
 fn serve(config: &Config) -> anyhow::Result<ExitCode> {
     telemetry::start(&config.log).context("starting the log")?;
+    block_on(async { startup::serve(config).await.map(ExitCode::from) })
+}
+
+fn block_on(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("starting the runtime")?;
-    let stopped = runtime.block_on(startup::serve(config));
+    let done = runtime.block_on(work);
     // What is still running was given its time.
     runtime.shutdown_background();
-    Ok(stopped?.into())
+    done
 }
 
 fn print(text: &str) -> anyhow::Result<ExitCode> {

@@ -19,7 +19,6 @@ use std::{
 };
 
 use anyhow::Context as _;
-use async_graphql::{EmptyMutation, EmptySubscription, Object, Schema, ValidationMode};
 use axum::{
     Json, Router,
     extract::State,
@@ -43,6 +42,7 @@ use tracing::{Instrument, debug, error, info, info_span, warn};
 
 use crate::{
     config::Config,
+    graphql, mall,
     transport::{
         self, TransportSettings,
         origin::Origins,
@@ -381,30 +381,25 @@ pub async fn serve(config: &Config) -> anyhow::Result<Stopped> {
 }
 
 /// Opens every room and binds the door's address.
-async fn open(config: &Config) -> anyhow::Result<Application> {
+pub async fn open(config: &Config) -> anyhow::Result<Application> {
+    let (lifecycle, readiness) = (Lifecycle::default(), Readiness::default());
+    let services = mall::open(config, &lifecycle, &readiness).await?;
+    let loaders = services.loaders();
+    let schema = |mode| {
+        graphql::schema_builder()
+            .data(services.clone())
+            .data(loaders.clone())
+            .validation_mode(mode)
+            .finish()
+    };
     let pipeline =
         Pipeline::new(schema, PipelineSettings::default()).context("reading the schema")?;
-    Application::build(config, pipeline, Lifecycle::default(), Readiness::default()).await
+    Application::build(config, pipeline, lifecycle, readiness).await
 }
 
 /// The schema's definition, as `schema.graphql` holds it.
 pub fn sdl() -> String {
-    schema(ValidationMode::Strict).sdl()
-}
-
-fn schema(mode: ValidationMode) -> Schema<About, EmptyMutation, EmptySubscription> {
-    Schema::build(About, EmptyMutation, EmptySubscription).validation_mode(mode).finish()
-}
-
-/// What the server says of itself.
-struct About;
-
-#[Object]
-impl About {
-    /// The version of the server.
-    async fn version(&self) -> &'static str {
-        env!("CARGO_PKG_VERSION")
-    }
+    graphql::schema_builder().finish().sdl()
 }
 
 /// Answers whoever opens the address in a browser.

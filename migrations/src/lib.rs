@@ -8,4 +8,5 @@ pub mod ledger;
 pub mod views;
 
 pub use ledger::LedgerMigrator;
+pub use sea_orm_migration::MigratorTrait;
 pub use views::ViewsMigrator;

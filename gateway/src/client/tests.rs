@@ -1,0 +1,211 @@
+use std::{
+    collections::VecDeque,
+    io,
+    sync::{Arc, Mutex},
+};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::State,
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Response},
+    routing::post,
+};
+use mallbots_domain::id::{CustomerId, EntityId};
+use serde_json::{Value, json};
+use tokio::{net::TcpListener, task::JoinSet};
+
+use super::{
+    operations::{
+        Amount, Done, Operation, disable_customer, order_status_counts, register_customer,
+    },
+    *,
+};
+
+/// What a mall does next.
+enum Script {
+    Answer(Value),
+    Status(u16, &'static str),
+    BreakOff,
+}
+
+/// A mall that follows a script and remembers what was sent.
+#[derive(Clone, Default)]
+struct Mall {
+    script: Arc<Mutex<VecDeque<Script>>>,
+    heard: Arc<Mutex<Vec<(Option<String>, Value)>>>,
+}
+
+impl Mall {
+    async fn open(script: impl IntoIterator<Item = Script>) -> (Self, Client, JoinSet<()>) {
+        let mall = Self::default();
+        mall.script.lock().unwrap().extend(script);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = Client::new(&url_of(listener.local_addr().unwrap())).unwrap();
+        let router = Router::new().route("/graphql", post(answer)).with_state(mall.clone());
+        let mut serving = JoinSet::new();
+        serving.spawn(async move { axum::serve(listener, router).await.unwrap() });
+        (mall, client, serving)
+    }
+
+    fn keys(&self) -> Vec<Option<String>> {
+        self.heard.lock().unwrap().iter().map(|(key, _)| key.clone()).collect()
+    }
+}
+
+async fn answer(State(mall): State<Mall>, headers: HeaderMap, body: String) -> Response {
+    let key = headers.get("idempotency-key").map(|key| key.to_str().unwrap().to_owned());
+    mall.heard.lock().unwrap().push((key, serde_json::from_str(&body).unwrap()));
+    match mall.script.lock().unwrap().pop_front().unwrap() {
+        Script::Answer(value) => axum::Json(value).into_response(),
+        Script::Status(status, text) => {
+            (StatusCode::from_u16(status).unwrap(), text).into_response()
+        }
+        Script::BreakOff => {
+            let broken = futures_util::stream::once(async { Err::<&str, _>(io::Error::other("")) });
+            Body::from_stream(broken).into_response()
+        }
+    }
+}
+
+fn problem(code: &str, reason: Option<&str>) -> Script {
+    let error = json!({ "message": "no", "extensions": { "code": code, "reason": reason } });
+    Script::Answer(json!({ "data": null, "errors": [error] }))
+}
+
+fn registered() -> Script {
+    Script::Answer(json!({ "data": { "registerCustomer": { "position": "7" } } }))
+}
+
+fn registration() -> Operation<Done> {
+    register_customer(CustomerId::from_uuid(Uuid::now_v7()), "Ada", "+15550000000")
+}
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+#[tokio::test]
+async fn a_mutation_is_sent_again_under_the_same_key_until_it_is_answered() {
+    let script = [
+        Script::BreakOff,
+        Script::Status(503, "<html>"),
+        problem("UNAVAILABLE", None),
+        problem("TIMEOUT", None),
+        registered(),
+        registered(),
+    ];
+    let (mall, client, _serving) = Mall::open(script).await;
+    let mut retries = Vec::new();
+    let done = client
+        .insist(&registration(), PATIENCE, |error| retries.push(error.code().to_owned()))
+        .await
+        .unwrap();
+    assert_eq!(done.position, "7");
+    assert_eq!(retries, ["UNREACHABLE", "UNREACHABLE", "UNAVAILABLE", "TIMEOUT"]);
+
+    client.insist(&registration(), PATIENCE, |_| ()).await.unwrap();
+    let keys = mall.keys();
+    assert!(keys[..5].iter().all(|key| key.is_some() && *key == keys[0]), "{keys:?}");
+    assert_ne!(keys[5], keys[0]);
+    let heard = mall.heard.lock().unwrap();
+    assert!(heard[..5].iter().all(|(_, body)| *body == heard[0].1));
+}
+
+#[tokio::test]
+async fn a_refusal_is_told_at_once_in_the_malls_words() {
+    let (mall, client, _serving) = Mall::open([problem("CONFLICT", Some("CUSTOMER_EXISTS"))]).await;
+    let error = client.insist(&registration(), PATIENCE, |_| ()).await.unwrap_err();
+    let problem = error.problem().unwrap();
+    assert_eq!((problem.code(), problem.reason()), ("CONFLICT", "CUSTOMER_EXISTS"));
+    assert_eq!(error.to_string(), "no (CONFLICT, CUSTOMER_EXISTS)");
+    assert_eq!(mall.keys().len(), 1);
+}
+
+#[tokio::test]
+async fn a_query_has_no_key_and_half_an_answer_is_none() {
+    let half = json!({
+        "data": { "orderStatusCounts": [] },
+        "errors": [{ "message": "internal server error" }],
+    });
+    let counts = json!({ "data": { "orderStatusCounts": [{ "status": "READY", "count": 3 }] } });
+    let (mall, client, _serving) = Mall::open([Script::Answer(half), Script::Answer(counts)]).await;
+    let error = client.call(&order_status_counts(), None).await.unwrap_err();
+    assert_eq!(error.code(), "INTERNAL_SERVER_ERROR");
+    let counts = client.call(&order_status_counts(), None).await.unwrap();
+    assert_eq!(counts[0].count, 3);
+    assert_eq!(mall.keys(), [None, None]);
+}
+
+#[tokio::test]
+async fn what_is_not_graphql_is_told_apart_from_a_mall_that_is_away() {
+    let script = [
+        Script::Status(404, "nothing here"),
+        Script::Status(502, "bad gateway"),
+        Script::Answer(json!({ "data": {} })),
+        Script::Answer(json!({})),
+    ];
+    let (_mall, client, _serving) = Mall::open(script).await;
+    for (code, transient) in
+        [("GARBLED", false), ("UNREACHABLE", true), ("GARBLED", false), ("GARBLED", false)]
+    {
+        let error = client.call(&order_status_counts(), None).await.unwrap_err();
+        assert_eq!((error.code(), error.is_transient()), (code, transient), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn patience_ends() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let client = Client::new(&url_of(listener.local_addr().unwrap())).unwrap();
+    drop(listener);
+    let patience = Duration::from_millis(120);
+    let error = client.insist(&registration(), patience, |_| ()).await.unwrap_err();
+    assert_eq!(error.code(), "UNREACHABLE");
+    assert_eq!(client.subscribe(&order_status_counts()).await.unwrap_err().code(), "UNREACHABLE");
+}
+
+#[tokio::test]
+async fn a_door_without_sockets_is_told_from_one_that_refuses() {
+    let (_mall, client, _serving) = Mall::open([]).await;
+    // Only POST is served there.
+    let error = client.subscribe(&order_status_counts()).await.unwrap_err();
+    assert_eq!(error.code(), "GARBLED", "{error:?}");
+}
+
+#[test]
+fn addresses_are_checked() {
+    for url in ["http://127.0.0.1:8080/graphql", "https://mall.example/graphql"] {
+        assert!(Client::new(url).is_ok(), "{url}");
+    }
+    for url in ["", "localhost:8080", "ftp://mall.example", "http://"] {
+        assert!(matches!(Client::new(url), Err(SetupError::Address(_))), "{url}");
+    }
+}
+
+#[test]
+fn amounts_are_read_as_they_are_written() {
+    for minor in [0, 1, 99, 100, 1234, i64::MAX] {
+        let text = Amount(minor).to_string();
+        assert_eq!(text.parse(), Ok(Amount(minor)), "{text}");
+    }
+    assert_eq!(Amount(1205).to_string(), "12.05");
+    for text in
+        ["", ".", "1", "1.", ".50", "1.5", "1.555", "-1.00", "1.-5", "99999999999999999999.00"]
+    {
+        assert!(text.parse::<Amount>().is_err(), "{text}");
+    }
+}
+
+#[test]
+fn a_mutation_knows_what_it_is_about() {
+    let id = CustomerId::from_uuid(Uuid::now_v7());
+    let operation = disable_customer(id);
+    assert!(operation.is_mutation());
+    assert_eq!(operation.subject(), Some(id.to_string().as_str()));
+    assert_eq!(
+        operation.document(),
+        "mutation disableCustomer($input: DisableCustomerInput!) \
+         { disableCustomer(input: $input) { position customer { id enabled } } }"
+    );
+    assert_eq!(order_status_counts().subject(), None);
+}

@@ -1,0 +1,496 @@
+//! What operators see and mend: how far the read models are, what is parked,
+//! and the history of anything.
+
+use std::{sync::Arc, time::Duration};
+
+use async_graphql::{
+    Context, Description, ID, InputObject, Object, Result, SimpleObject, Subscription,
+};
+use async_stream::try_stream;
+use futures_util::{FutureExt, Stream};
+use mallbots_domain::id::{AnyId, DeadLetterId};
+use mallbots_eventstore::{
+    dead_letters::{DeadLetter as Letter, DeadLetterChange, DeadLetterFilter, DeadLetterPage},
+    message::{self, Recorded, Version},
+};
+use mallbots_messaging::dead_letters::{discard, retry};
+use mallbots_projections::{
+    page::{Key, Take},
+    parked::{self, CONSUMER, ParkedRow},
+    reads::ProjectionStatus,
+};
+
+use super::{
+    connection::{Cut, Paging, connection},
+    ids,
+    loaders::{BlockedBy, MessageOf},
+    mutate::{Done, mutate},
+    scalars::{Cursor, DateTime, Position},
+    services::ContextExt,
+};
+use crate::error::{ClientError, ErrorCode, ForClient};
+
+/// A family of read models that is filled from the ledger.
+#[derive(Debug, Clone, Description)]
+pub struct Projection(ProjectionStatus);
+
+#[Object(use_type_description)]
+impl Projection {
+    /// What it is called, such as `orders`.
+    async fn name(&self) -> &str {
+        self.0.name
+    }
+
+    /// Up to where it is filled.
+    async fn position(&self) -> Position {
+        Position(self.0.position)
+    }
+
+    /// How many messages of the ledger it does not know yet.
+    async fn lag(&self) -> i32 {
+        i32::try_from(self.0.lag).unwrap_or(i32::MAX)
+    }
+
+    /// How many events it could not take in and put aside.
+    async fn parked(&self) -> i32 {
+        i32::try_from(self.0.parked).unwrap_or(i32::MAX)
+    }
+}
+
+/// A message that could not be handled and was parked, together with all that came after it under
+/// the same key.
+#[derive(Debug, Clone, Description)]
+pub struct DeadLetter(Parked);
+
+/// Where a parked message lies.
+#[derive(Debug, Clone)]
+enum Parked {
+    /// With a consumer of the post: the message itself is in the ledger.
+    Post(Letter),
+    /// With the projector, whole.
+    Library(ParkedRow),
+}
+
+impl DeadLetter {
+    const fn letter_id(&self) -> DeadLetterId {
+        match &self.0 {
+            Parked::Post(letter) => letter.id,
+            Parked::Library(row) => row.id.0,
+        }
+    }
+
+    const fn position(&self) -> message::Position {
+        match &self.0 {
+            Parked::Post(letter) => letter.position,
+            Parked::Library(row) => message::Position(row.position),
+        }
+    }
+
+    /// Whose it is, and what waits behind it.
+    fn blocks(&self) -> BlockedBy {
+        match &self.0 {
+            Parked::Post(letter) => {
+                BlockedBy { consumer: letter.consumer.clone(), key: letter.key.clone() }
+            }
+            Parked::Library(row) => {
+                BlockedBy { consumer: CONSUMER.to_owned(), key: row.key.to_string() }
+            }
+        }
+    }
+}
+
+/// The message of a letter of the post.
+async fn message(
+    ctx: &Context<'_>,
+    letter: &Letter,
+) -> Result<Option<Arc<Recorded>>, ClientError> {
+    ctx.loaders().one(MessageOf(letter.message_id)).await.for_client()
+}
+
+#[Object(use_type_description)]
+impl DeadLetter {
+    /// Names it.
+    pub(super) async fn id(&self) -> ID {
+        ID(self.letter_id().to_string())
+    }
+
+    /// Who could not handle it.
+    async fn consumer(&self) -> String {
+        self.blocks().consumer
+    }
+
+    /// What it is about: later messages with the same key wait behind it.
+    async fn key(&self) -> String {
+        self.blocks().key
+    }
+
+    /// The message's type, such as `depot.CreateShoppingList`.
+    async fn message_name(&self, ctx: &Context<'_>) -> Result<String> {
+        Ok(match &self.0 {
+            Parked::Library(row) => row.name.clone(),
+            Parked::Post(letter) => {
+                message(ctx, letter).await?.map(|message| message.name.clone()).unwrap_or_default()
+            }
+        })
+    }
+
+    /// The message's content, as JSON: as it came, or as an operator mended it.
+    async fn payload(&self, ctx: &Context<'_>) -> Result<String> {
+        Ok(match &self.0 {
+            Parked::Library(row) => row.payload.clone(),
+            Parked::Post(Letter { payload_override: Some(mended), .. }) => mended.clone(),
+            Parked::Post(letter) => message(ctx, letter)
+                .await?
+                .map(|message| message.payload.to_string())
+                .unwrap_or_default(),
+        })
+    }
+
+    /// What went wrong last.
+    async fn reason(&self) -> &str {
+        match &self.0 {
+            Parked::Post(letter) => &letter.reason,
+            Parked::Library(row) => &row.reason,
+        }
+    }
+
+    /// How often it was tried; 0 if it only waits behind another.
+    async fn attempts(&self) -> i32 {
+        match &self.0 {
+            Parked::Post(letter) => letter.attempts,
+            Parked::Library(row) => row.attempts,
+        }
+    }
+
+    /// When it first failed.
+    async fn first_failed_at(&self) -> DateTime {
+        DateTime(match &self.0 {
+            Parked::Post(letter) => letter.first_failed_at,
+            Parked::Library(row) => row.first_failed_at,
+        })
+    }
+
+    /// How many messages wait behind it.
+    async fn blocked(&self, ctx: &Context<'_>) -> Result<i32> {
+        let positions = ctx.loaders().one(self.blocks()).await.for_client()?.unwrap_or_default();
+        let behind = positions.iter().filter(|position| **position > self.position()).count();
+        Ok(i32::try_from(behind).unwrap_or(i32::MAX))
+    }
+}
+
+/// Something that happened, as the ledger has it.
+#[derive(Debug, Clone, Description)]
+pub struct LedgerEvent(Arc<Recorded>);
+
+#[Object(use_type_description)]
+impl LedgerEvent {
+    /// Its place in all history.
+    async fn position(&self) -> Position {
+        Position(self.0.position)
+    }
+
+    /// To what it happened.
+    async fn stream(&self) -> ID {
+        ID(self.0.stream.to_string())
+    }
+
+    /// Which event of that it is, from 1.
+    async fn version(&self) -> i32 {
+        i32::try_from(self.0.version.0).unwrap_or(i32::MAX)
+    }
+
+    /// Its type, such as `ordering.OrderCreated`.
+    async fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// When it happened.
+    async fn at(&self) -> DateTime {
+        DateTime(self.0.recorded_at)
+    }
+
+    /// Who did it.
+    async fn actor(&self) -> Option<String> {
+        self.0.metadata().ok().map(|metadata| metadata.actor)
+    }
+
+    /// Its content, as JSON.
+    async fn payload(&self) -> &str {
+        &self.0.payload
+    }
+
+    /// The message that led to it, when a message did.
+    async fn causation_id(&self) -> Option<ID> {
+        let metadata = self.0.metadata().ok()?;
+        metadata.causation_id.map(|id| ID(id.to_string()))
+    }
+
+    /// The request with which it all began.
+    async fn correlation_id(&self) -> Option<ID> {
+        self.0.metadata().ok().map(|metadata| ID(metadata.correlation_id.to_string()))
+    }
+}
+
+connection!(DeadLetterConnection, DeadLetterEdge, DeadLetter, "parked messages");
+connection!(LedgerEventConnection, LedgerEventEdge, LedgerEvent, "what happened to something");
+
+const DEAD_LETTERS: &str = "dead_letters";
+
+/// What operators may ask.
+#[derive(Debug, Default)]
+pub struct OperationQueries;
+
+#[Object]
+impl OperationQueries {
+    /// What happened to anything, from the beginning, as the ledger has it.
+    async fn history(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Its id.")] id: ID,
+        #[graphql(desc = "How many, 1 to 100; 20 when not given.")] first: Option<i32>,
+        #[graphql(desc = "Only what comes behind this place.")] after: Option<Cursor>,
+    ) -> Result<LedgerEventConnection> {
+        let id: AnyId = id.parse().for_field("id")?;
+        let key = &ctx.services().cursors;
+        let name = format!("history/{id}");
+        let (count, after) = Paging::forward(first, after).feed(key, &name)?;
+        let ledger = &ctx.services().ledger;
+        let mut events = ledger.read_stream(id, Version(after), count + 1).await.for_client()?;
+        if events.is_empty() && after == 0 {
+            return Err(ids::not_found(id.kind.prefix()).into());
+        }
+        let more = events.len() > count as usize;
+        events.truncate(count as usize);
+        let items = events
+            .into_iter()
+            .map(|event| (key.sign(&name, &event.version), LedgerEvent(event)))
+            .collect();
+        Ok(Cut::new(items, more, after > 0).into())
+    }
+
+    /// How each family of read models stands.
+    async fn projections(&self, ctx: &Context<'_>) -> Result<Vec<Projection>> {
+        Ok(projections(ctx.services().reads.projections().await.for_client()?))
+    }
+
+    /// What is parked, in the order of the ledger.
+    async fn dead_letters(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many, 1 to 100; 20 when not given.")] first: Option<i32>,
+        #[graphql(desc = "Only what comes behind this place.")] after: Option<Cursor>,
+    ) -> Result<DeadLetterConnection> {
+        let services = ctx.services();
+        let key = &services.cursors;
+        let request = Paging::forward(first, after).request(key, DEAD_LETTERS)?;
+        let (Take::First(count) | Take::Last(count)) = request.take;
+        let after = match &request.after {
+            Some(place) => {
+                let id = place.id.parse().for_field("after")?;
+                Some((message::Position(place.value), id))
+            }
+            None => None,
+        };
+        // Both places are asked for a page and one more; the first of both are the page.
+        let page = DeadLetterPage { after, limit: count + 1 };
+        let all = DeadLetterFilter::default();
+        let post = services.ledger.dead_letters(&all, page).await.for_client()?;
+        let library = parked::list(&services.reads, &request).await.for_client()?;
+        let mut letters: Vec<_> = post.into_iter().map(Parked::Post).map(DeadLetter).collect();
+        let more = letters.len() > count as usize || library.has_next;
+        letters.extend(library.rows.into_iter().map(|(_, row)| DeadLetter(Parked::Library(row))));
+        letters.sort_by_key(|letter| (letter.position(), letter.letter_id()));
+        let more = more || letters.len() > count as usize;
+        letters.truncate(count as usize);
+        let items = letters
+            .into_iter()
+            .map(|letter| {
+                let place = Key { value: letter.position().0, id: letter.letter_id().to_string() };
+                (key.sign(DEAD_LETTERS, &place), letter)
+            })
+            .collect();
+        Ok(Cut::new(items, more, after.is_some()).into())
+    }
+}
+
+fn projections(statuses: Vec<ProjectionStatus>) -> Vec<Projection> {
+    statuses.into_iter().map(Projection).collect()
+}
+
+pub(super) async fn dead_letter(
+    ctx: &Context<'_>,
+    id: DeadLetterId,
+) -> Result<Option<DeadLetter>, ClientError> {
+    let services = ctx.services();
+    if let Some(letter) = services.ledger.dead_letter(id).await.for_client()? {
+        return Ok(Some(DeadLetter(Parked::Post(letter))));
+    }
+    let row = parked::by_id(&services.reads, id).await.for_client()?;
+    Ok(row.map(|row| DeadLetter(Parked::Library(row))))
+}
+
+/// A parked message to be tried again.
+#[derive(Debug, InputObject)]
+pub struct RetryDeadLetterInput {
+    /// Which one. All that is parked under its key is tried again, in order.
+    id: ID,
+    /// What to handle in place of its content: a JSON object, mended.
+    payload: Option<String>,
+    /// The client's own mark. The same mark again does nothing again.
+    client_mutation_id: Option<String>,
+}
+
+/// A parked message to be thrown away.
+#[derive(Debug, InputObject)]
+pub struct DiscardDeadLetterInput {
+    /// Which one. What waits behind it is tried again, in order.
+    id: ID,
+    /// The client's own mark. The same mark again does nothing again.
+    client_mutation_id: Option<String>,
+}
+
+/// What came of asking for a parked message to be tried again.
+#[derive(Debug, SimpleObject)]
+pub struct RetryDeadLetterPayload {
+    /// Which one.
+    dead_letter_id: ID,
+    /// Where the request stands in the ledger.
+    position: Position,
+    /// The mark the client gave, returned.
+    client_mutation_id: Option<String>,
+}
+
+/// What came of asking for a parked message to be thrown away.
+#[derive(Debug, SimpleObject)]
+pub struct DiscardDeadLetterPayload {
+    /// Which one.
+    dead_letter_id: ID,
+    /// Where the request stands in the ledger.
+    position: Position,
+    /// The mark the client gave, returned.
+    client_mutation_id: Option<String>,
+}
+
+/// What operators may do.
+#[derive(Debug, Default)]
+pub struct OperationMutations;
+
+#[Object]
+impl OperationMutations {
+    /// Tries a parked message again, mended or as it is, then all that waits behind it.
+    async fn retry_dead_letter(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which message, and its content if it was mended.")]
+        input: RetryDeadLetterInput,
+    ) -> Result<RetryDeadLetterPayload> {
+        let letter = existing(ctx, &input.id).await?;
+        if let Some(payload) = &input.payload {
+            mend(ctx, &letter, payload).await?;
+        }
+        let done = mutate(ctx, input.client_mutation_id, move |unit| {
+            let of = letter.blocks();
+            let id = letter.letter_id();
+            async move {
+                retry(unit, id, &of.consumer, &of.key);
+                Ok(((), None))
+            }
+            .boxed()
+        })
+        .await?;
+        let Done { position, client_mutation_id, .. } = done;
+        Ok(RetryDeadLetterPayload { dead_letter_id: input.id, position, client_mutation_id })
+    }
+
+    /// Throws a parked message away, then tries all that waits behind it.
+    async fn discard_dead_letter(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which message.")] input: DiscardDeadLetterInput,
+    ) -> Result<DiscardDeadLetterPayload> {
+        let letter = existing(ctx, &input.id).await?;
+        let done = mutate(ctx, input.client_mutation_id, move |unit| {
+            let of = letter.blocks();
+            let id = letter.letter_id();
+            async move {
+                discard(unit, id, &of.consumer, &of.key);
+                Ok(((), None))
+            }
+            .boxed()
+        })
+        .await?;
+        let Done { position, client_mutation_id, .. } = done;
+        Ok(DiscardDeadLetterPayload { dead_letter_id: input.id, position, client_mutation_id })
+    }
+}
+
+async fn existing(ctx: &Context<'_>, id: &ID) -> Result<DeadLetter, ClientError> {
+    let letter = dead_letter(ctx, ids::of(id, "id")?).await?;
+    letter.ok_or_else(|| ids::not_found("dead letter"))
+}
+
+/// Puts an operator's content in place of a message's own.
+async fn mend(ctx: &Context<'_>, letter: &DeadLetter, payload: &str) -> Result<(), ClientError> {
+    let broken = |message: &str| {
+        ClientError::new(ErrorCode::BadUserInput, message.to_owned()).on_field("payload")
+    };
+    if payload.len() > 64 * 1024 {
+        return Err(broken("a message's content has at most 64 KiB"));
+    }
+    let parsed: serde_json::Value =
+        serde_json::from_str(payload).map_err(|error| broken(&format!("not JSON: {error}")))?;
+    if !parsed.is_object() {
+        return Err(broken("a message's content is a JSON object"));
+    }
+    let letter = match &letter.0 {
+        Parked::Post(letter) => letter,
+        Parked::Library(_) => {
+            return Err(ClientError::new(
+                ErrorCode::FailedPrecondition,
+                "an event that the read models cannot take in is history and cannot be mended: \
+                 discard it, or give the server a way to read it",
+            )
+            .because("EVENT_IS_HISTORY"));
+        }
+    };
+    let change = DeadLetterChange {
+        payload_override: Some(Some(payload.to_owned())),
+        ..DeadLetterChange::default()
+    };
+    if !ctx.services().ledger.update_dead_letter(letter.id, &change).await.for_client()? {
+        return Err(ids::not_found("dead letter"));
+    }
+    Ok(())
+}
+
+/// How often a subscriber is told how the read models stand, at most.
+const PACE: Duration = Duration::from_millis(250);
+
+/// What operators may watch.
+#[derive(Debug, Default)]
+pub struct OperationSubscriptions;
+
+#[Subscription]
+impl OperationSubscriptions {
+    /// How each family of read models stands: now, and again as they move, at most four times a
+    /// second.
+    async fn projections_changed(
+        &self,
+        ctx: &Context<'_>,
+    ) -> Result<impl Stream<Item = Result<Vec<Projection>>> + use<>> {
+        let reads = ctx.services().reads.clone();
+        Ok(try_stream! {
+            let mut sent = None;
+            let mut pace = tokio::time::interval(PACE);
+            pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            loop {
+                pace.tick().await;
+                let statuses = reads.projections().await.for_client()?;
+                if sent.as_ref() != Some(&statuses) {
+                    sent = Some(statuses.clone());
+                    yield projections(statuses);
+                }
+            }
+        })
+    }
+}
