@@ -218,7 +218,7 @@ impl Projector {
         let changes = self.write(&transaction).await?;
         transaction.commit().await?;
 
-        self.parked.extend(batch.parked);
+        self.parked.extend(batch.parked.into_keys());
         if all {
             self.all_moved_at = Instant::now();
         }

@@ -1,7 +1,7 @@
 //! Messages on their way into the tables.
 
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     error::Error,
     sync::Arc,
 };
@@ -38,8 +38,8 @@ pub(super) struct Batch {
     pub(super) partitions: BTreeSet<u8>,
     /// What could not be taken in.
     pub(super) letters: Vec<ParkedRow>,
-    /// Of which streams.
-    pub(super) parked: HashSet<AnyId>,
+    /// Of which streams, and from which position on.
+    pub(super) parked: HashMap<AnyId, i64>,
 }
 
 impl Batch {
@@ -57,7 +57,7 @@ impl Batch {
         now: i64,
     ) {
         self.partitions.insert(message.partition());
-        if parked.contains(&message.stream) || self.parked.contains(&message.stream) {
+        if parked.contains(&message.stream) || self.parked.contains_key(&message.stream) {
             self.letters.push(waiting(message, now));
             return;
         }
@@ -77,7 +77,8 @@ impl Batch {
         let events = std::mem::take(&mut self.events);
         let messages = std::mem::take(&mut self.messages);
         for ((of, event), message) in events.into_iter().zip(&messages) {
-            if self.parked.contains(&of.stream) {
+            // What came before it in its stream is as good as ever.
+            if self.parked.get(&of.stream).is_some_and(|from| of.position > *from) {
                 self.letters.push(waiting(message, now));
             } else if let Err(cause) = tables.fold(event, &of) {
                 self.park(message, &cause, now);
@@ -94,7 +95,7 @@ impl Batch {
             reason,
             "an event does not fit the views and is parked"
         );
-        self.parked.insert(message.stream);
+        self.parked.insert(message.stream, message.position.0);
         self.letters.push(ParkedRow { reason, attempts: 1, ..waiting(message, now) });
     }
 }

@@ -15,11 +15,12 @@ use mallbots_testing::{
 use sea_orm::{ConnectionTrait, EntityTrait, Iterable, PrimaryKeyToColumn, QueryOrder};
 use serde_json::{Map, Value};
 
-/// A read side of its own.
-pub(crate) struct Library {
+/// A read side of its own. Its projector waits to be given messages, or to be
+/// taken away and run.
+pub(crate) struct Library<P = Projector> {
     pub(crate) views: FreshDatabase,
     pub(crate) ledger: TestLedger,
-    pub(crate) projector: Projector,
+    pub(crate) projector: P,
     pub(crate) reads: Reads,
 }
 
@@ -46,6 +47,14 @@ impl Library {
         self.projector.resume().await.unwrap();
     }
 
+    /// The library without its projector, and the projector.
+    pub(crate) fn split(self) -> (Library<()>, Projector) {
+        let Self { views, ledger, projector, reads } = self;
+        (Library { views, ledger, projector: (), reads }, projector)
+    }
+}
+
+impl<P> Library<P> {
     /// Every row of every table.
     pub(crate) async fn dump(&self) -> Value {
         let mut dump = Map::new();
@@ -72,6 +81,18 @@ impl Library {
             parked::Entity
         );
         Value::Object(dump)
+    }
+
+    /// Whether another library holds the same; the first difference if not.
+    pub(crate) async fn assert_equals(&self, other: &Self) {
+        let (ours, theirs) = (self.dump().await, other.dump().await);
+        for (name, rows) in ours.as_object().unwrap() {
+            let (ours, theirs) = (rows.as_array().unwrap(), theirs[name].as_array().unwrap());
+            for (our, their) in ours.iter().zip(theirs) {
+                assert_eq!(our, their, "a row of {name}");
+            }
+            assert_eq!(ours.len(), theirs.len(), "rows of {name}");
+        }
     }
 
     async fn table<E: EntityTrait>(&self) -> (String, Value)

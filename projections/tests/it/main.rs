@@ -1,6 +1,8 @@
 //! The read side, from events to answers, on each database.
 
 mod delivery;
+mod feed;
 mod library;
 mod mall;
+mod parking;
 mod rows;
