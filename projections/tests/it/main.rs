@@ -5,4 +5,5 @@ mod feed;
 mod library;
 mod mall;
 mod parking;
+mod queries;
 mod rows;
