@@ -242,5 +242,5 @@ CREATE TABLE projection_dead_letters (
     first_failed_at INTEGER NOT NULL
 ) STRICT;
 
-CREATE UNIQUE INDEX projection_dead_letters_position ON projection_dead_letters (position);
+CREATE INDEX projection_dead_letters_position ON projection_dead_letters (position, id);
 CREATE INDEX projection_dead_letters_key ON projection_dead_letters (key, position);

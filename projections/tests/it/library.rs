@@ -12,7 +12,9 @@ use mallbots_testing::{
     databases::{self, FreshDatabase},
     ledgers::TestLedger,
 };
-use sea_orm::{ConnectionTrait, EntityTrait, Iterable, PrimaryKeyToColumn, QueryOrder};
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, EntityTrait, Iterable, PrimaryKeyToColumn, QueryOrder,
+};
 use serde_json::{Map, Value};
 
 /// A read side of its own. Its projector waits to be given messages, or to be
@@ -26,9 +28,15 @@ pub(crate) struct Library<P = Projector> {
 
 impl Library {
     pub(crate) async fn new(backend: Backend) -> Self {
+        Self::with(backend, |_| {}).await
+    }
+
+    /// The same, with a word in the ear of those who read.
+    pub(crate) async fn with(backend: Backend, tell: impl FnOnce(&mut DatabaseConnection)) -> Self {
         // The history comes from the test; the ledger only lends its clock.
         let ledger = TestLedger::open(Backend::Sqlite).await.unwrap();
-        let views = databases::fresh_views(backend).await.unwrap();
+        let mut views = databases::fresh_views(backend).await.unwrap();
+        tell(&mut views.database.read);
         let (projector, reads) = Projector::open(&views.database, &ledger.ledger).await.unwrap();
         Self { views, ledger, projector, reads }
     }

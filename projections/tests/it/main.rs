@@ -2,8 +2,10 @@
 
 mod delivery;
 mod feed;
+mod histories;
 mod library;
 mod mall;
 mod parking;
+mod plans;
 mod queries;
 mod rows;
