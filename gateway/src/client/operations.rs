@@ -89,6 +89,12 @@ impl<T> Operation<T> {
         &self.document
     }
 
+    /// What goes into it.
+    #[cfg(test)]
+    pub(super) fn variables(&self) -> Value {
+        self.variables.clone()
+    }
+
     /// What a mutation is about, as far as the client knows.
     pub fn subject(&self) -> Option<&str> {
         self.is_mutation().then(|| self.variables["input"]["id"].as_str().unwrap_or_default())

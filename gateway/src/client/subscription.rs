@@ -35,15 +35,49 @@ const SILENCE: Duration = Duration::from_secs(60);
 const ID: &str = "1";
 
 /// What the mall says along a socket.
-#[derive(Debug, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[derive(Debug)]
 enum Heard {
-    ConnectionAck {},
-    Next { payload: Box<RawValue> },
-    Error { payload: Vec<Problem> },
-    Complete {},
-    Ping {},
-    Pong {},
+    Acknowledged,
+    Next(Answer),
+    Refused(Vec<Problem>),
+    Complete,
+    Ping,
+    Pong,
+}
+
+impl Heard {
+    fn read(text: &str) -> serde_json::Result<Self> {
+        /// As it is written: raw values do not go into tagged enums.
+        #[derive(Deserialize)]
+        struct Message<'a> {
+            #[serde(rename = "type")]
+            kind: Kind,
+            #[serde(borrow)]
+            payload: Option<&'a RawValue>,
+        }
+
+        #[derive(Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        enum Kind {
+            ConnectionAck,
+            Next,
+            Error,
+            Complete,
+            Ping,
+            Pong,
+        }
+
+        let Message { kind, payload } = serde_json::from_str(text)?;
+        let payload = payload.map_or("null", RawValue::get);
+        Ok(match kind {
+            Kind::ConnectionAck => Self::Acknowledged,
+            Kind::Next => Self::Next(serde_json::from_str(payload)?),
+            Kind::Error => Self::Refused(serde_json::from_str(payload)?),
+            Kind::Complete => Self::Complete,
+            Kind::Ping => Self::Ping,
+            Kind::Pong => Self::Pong,
+        })
+    }
 }
 
 /// Something that is being watched. Dropping it ends it.
@@ -67,10 +101,10 @@ impl<T: DeserializeOwned> Subscription<T> {
             this.say(&Said::ConnectionInit).await?;
             loop {
                 match this.hear().await? {
-                    Heard::ConnectionAck {} => break,
-                    Heard::Ping {} => this.say(&Said::Pong).await?,
-                    Heard::Pong {} => {}
-                    Heard::Next { .. } | Heard::Error { .. } | Heard::Complete {} => {
+                    Heard::Acknowledged => break,
+                    Heard::Ping => this.say(&Said::Pong).await?,
+                    Heard::Pong => {}
+                    Heard::Next(_) | Heard::Refused(_) | Heard::Complete => {
                         return Err(CallError::garbled("an answer before the acknowledgment"));
                     }
                 }
@@ -99,20 +133,16 @@ impl<T: DeserializeOwned> Subscription<T> {
     async fn item(&mut self) -> Result<Option<T>, CallError> {
         loop {
             match self.hear().await? {
-                Heard::Next { payload } => {
-                    let answer: Answer =
-                        serde_json::from_str(payload.get()).map_err(CallError::garbled)?;
-                    return super::only(&*answer.data()?).map(Some);
-                }
-                Heard::Error { payload } => {
-                    let problem = payload.into_iter().next();
+                Heard::Next(answer) => return super::only(&*answer.data()?).map(Some),
+                Heard::Refused(problems) => {
+                    let problem = problems.into_iter().next();
                     let problem =
                         problem.ok_or_else(|| CallError::garbled("an error that says nothing"))?;
                     return Err(CallError::Refused(Box::new(problem)));
                 }
-                Heard::Complete {} => return Ok(None),
-                Heard::Ping {} => self.say(&Said::Pong).await?,
-                Heard::ConnectionAck {} | Heard::Pong {} => {}
+                Heard::Complete => return Ok(None),
+                Heard::Ping => self.say(&Said::Pong).await?,
+                Heard::Acknowledged | Heard::Pong => {}
             }
         }
     }
@@ -133,7 +163,7 @@ impl<T: DeserializeOwned> Subscription<T> {
             let heard = timeout(SILENCE, self.socket.next());
             match heard.await.map_err(CallError::unreachable)? {
                 Some(Ok(Message::Text(text))) => {
-                    return serde_json::from_str(&text).map_err(CallError::garbled);
+                    return Heard::read(&text).map_err(CallError::garbled);
                 }
                 // Pings are answered by the library.
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
@@ -186,4 +216,28 @@ async fn upgrade(client: &Client) -> Result<WebSocketStream<Upgraded>, CallError
     }
     let stream = response.upgrade().await.map_err(CallError::unreachable)?;
     Ok(WebSocketStream::from_raw_socket(stream, Role::Client, None).await)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_message_of_the_protocol_is_understood() {
+        let read = |text| format!("{:?}", Heard::read(text).unwrap());
+        assert_eq!(read(r#"{"type":"connection_ack"}"#), "Acknowledged");
+        assert_eq!(read(r#"{"type":"connection_ack","payload":{"a":1}}"#), "Acknowledged");
+        assert_eq!(read(r#"{"type":"ping","payload":{"reauthenticate":true}}"#), "Ping");
+        assert_eq!(read(r#"{"type":"pong"}"#), "Pong");
+        assert_eq!(read(r#"{"id":"1","type":"complete"}"#), "Complete");
+        let next = r#"{"id":"1","type":"next","payload":{"data":{"order":{"a":[1]}}}}"#;
+        let Ok(Heard::Next(answer)) = Heard::read(next) else { panic!("{}", read(next)) };
+        assert_eq!(answer.data().unwrap().get(), r#"{"order":{"a":[1]}}"#);
+        let error = r#"{"id":"1","type":"error","payload":[{"message":"no","extensions":{"code":"NOT_FOUND"}}]}"#;
+        let Ok(Heard::Refused(problems)) = Heard::read(error) else { panic!("{}", read(error)) };
+        assert_eq!(problems[0].code(), "NOT_FOUND");
+        for text in ["", "{}", r#"{"type":"next"}"#, r#"{"type":"subscribe"}"#, "7"] {
+            assert!(Heard::read(text).is_err(), "{text}");
+        }
+    }
 }

@@ -209,3 +209,99 @@ fn a_mutation_knows_what_it_is_about() {
     );
     assert_eq!(order_status_counts().subject(), None);
 }
+
+/// The operation with its fields left out, so that it is checked as a whole
+/// and then nothing is done.
+fn left_out(document: &str) -> String {
+    let (head, body) = document.split_at(document.find('{').unwrap());
+    format!("{head}{{ ... @skip(if: true) {body} }}")
+}
+
+/// Checks an operation against the schema.
+async fn fits<T>(operation: Operation<T>) {
+    let schema = crate::graphql::schema_builder().finish();
+    let variables = async_graphql::Variables::from_json(operation.variables());
+    let document = left_out(operation.document());
+    let request = async_graphql::Request::new(&document).variables(variables);
+    let mut responses = std::pin::pin!(schema.execute_stream(request));
+    while let Some(response) = futures_util::StreamExt::next(&mut responses).await {
+        assert!(response.errors.is_empty(), "{document}\n{:?}", response.errors);
+    }
+}
+
+#[tokio::test]
+async fn every_operation_fits_the_schema() {
+    use mallbots_domain::{
+        depot::shopping_list::ShoppingListStatus,
+        id::{BasketId, BotId, OrderId, PaymentId, ProductId, StoreId},
+        ordering::OrderStatus,
+    };
+    use operations::*;
+
+    let uuid = Uuid::now_v7();
+    let (store_id, product_id) = (StoreId::from_uuid(uuid), ProductId::from_uuid(uuid));
+    let (customer_id, basket_id) = (CustomerId::from_uuid(uuid), BasketId::from_uuid(uuid));
+    let (payment_id, bot_id) = (PaymentId::from_uuid(uuid), BotId::from_uuid(uuid));
+    let order_id = OrderId::from_uuid(uuid);
+    let (list_id, invoice_id) = (order_id.shopping_list(), order_id.invoice());
+    let price = Amount(999);
+    let product = NewProduct {
+        store_id,
+        name: "Kite".to_owned(),
+        description: String::new(),
+        sku: "K".to_owned(),
+        price,
+        id: Some(product_id),
+    };
+    let shortage = Shortage { product_id, reason: "sold out".to_owned() };
+
+    fits(stores(End::First(1))).await;
+    fits(any_store()).await;
+    fits(store(store_id)).await;
+    fits(products(store_id, End::Last(1))).await;
+    fits(create_store(store_id, "Kites", "Roof")).await;
+    fits(rebrand_store(store_id, "Kites")).await;
+    fits(enable_store_participation(store_id)).await;
+    fits(disable_store_participation(store_id)).await;
+    fits(add_product(&product)).await;
+    fits(rebrand_product(product_id, "Kite", "")).await;
+    fits(increase_product_price(product_id, price)).await;
+    fits(decrease_product_price(product_id, price)).await;
+    fits(remove_product(product_id)).await;
+    fits(register_customer(customer_id, "Ada", "+15550000000")).await;
+    fits(change_sms_number(customer_id, "+15550000000")).await;
+    fits(enable_customer(customer_id)).await;
+    fits(disable_customer(customer_id)).await;
+    fits(start_basket(basket_id, customer_id)).await;
+    fits(add_basket_item(basket_id, product_id, 1)).await;
+    fits(remove_basket_item(basket_id, product_id, 1)).await;
+    fits(cancel_basket(basket_id)).await;
+    fits(checkout_basket(basket_id, payment_id, true)).await;
+    fits(basket(basket_id)).await;
+    fits(order_changed(order_id)).await;
+    fits(orders_changed(&[OrderStatus::InProgress])).await;
+    fits(orders(1, &[OrderStatus::Ready])).await;
+    fits(order_status_counts()).await;
+    fits(cancel_order(order_id, "no")).await;
+    fits(authorize_payment(payment_id, customer_id, price)).await;
+    fits(pay_invoice(invoice_id)).await;
+    fits(adjust_invoice(invoice_id, price)).await;
+    fits(bots(1)).await;
+    fits(register_bot(bot_id, "Bolt")).await;
+    fits(bring_bot_online(bot_id)).await;
+    fits(take_bot_offline(bot_id)).await;
+    fits(shopping_list(list_id)).await;
+    fits(shopping_lists(1, &[ShoppingListStatus::Available])).await;
+    fits(shopping_lists_changed(&[ShoppingListStatus::Active])).await;
+    fits(assign_shopping_list(list_id, bot_id)).await;
+    fits(start_shopping(list_id)).await;
+    fits(pick_item(list_id, store_id, product_id, 1)).await;
+    fits(complete_shopping_list(list_id, &[shortage])).await;
+}
+
+#[tokio::test]
+#[should_panic(expected = "Unknown field")]
+async fn an_operation_that_does_not_fit_the_schema_is_noticed() {
+    let document = "query stores { stores { nodes { nonsense } } }";
+    fits(Operation::<Value>::query("stores", document, json!({}))).await;
+}

@@ -1,7 +1,6 @@
 //! What the demonstration's mall sells, and who is in it.
 
 use mallbots_domain::id::EntityId;
-use uuid::Uuid;
 
 /// A store with what it sells.
 pub(super) struct Store {
@@ -109,10 +108,30 @@ pub(super) const STORES: &[Store] = &[
 ];
 
 const CUSTOMERS: &[&str] = &[
-    "Ada Okafor", "Bruno Costa", "Carmen Vega", "Dmitri Novak", "Elif Yilmaz", "Felix Haas",
-    "Greta Olsen", "Hana Tanaka", "Ivo Rossi", "Jonas Weber", "Katya Ivanova", "Liam Quinn",
-    "Mara Schmidt", "Nils Larsen", "Odette Moreau", "Pia Jansen", "Quentin Dubois", "Rosa Silva",
-    "Sanjay Patel", "Thea Bauer", "Umberto Conti", "Vera Ek", "Wei Zhang", "Yuna Kim",
+    "Ada Okafor",
+    "Bruno Costa",
+    "Carmen Vega",
+    "Dmitri Novak",
+    "Elif Yilmaz",
+    "Felix Haas",
+    "Greta Olsen",
+    "Hana Tanaka",
+    "Ivo Rossi",
+    "Jonas Weber",
+    "Katya Ivanova",
+    "Liam Quinn",
+    "Mara Schmidt",
+    "Nils Larsen",
+    "Odette Moreau",
+    "Pia Jansen",
+    "Quentin Dubois",
+    "Rosa Silva",
+    "Sanjay Patel",
+    "Thea Bauer",
+    "Umberto Conti",
+    "Vera Ek",
+    "Wei Zhang",
+    "Yuna Kim",
 ];
 
 const BOTS: &[&str] = &[
