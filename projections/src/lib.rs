@@ -33,6 +33,7 @@ pub mod timeline;
 pub mod changes;
 pub mod parked;
 pub mod projector;
+pub mod rebuild;
 
 mod table;
 mod tables;

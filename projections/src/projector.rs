@@ -2,7 +2,7 @@
 //! write each table with one statement, move the checkpoint, commit once, then
 //! say what changed.
 
-mod batch;
+pub(crate) mod batch;
 mod checkpoints;
 mod retry;
 
@@ -16,7 +16,7 @@ use std::{
 use mallbots_domain::id::{AnyId, DeadLetterId};
 use mallbots_eventstore::{
     clock::Clock,
-    connect::Database,
+    connect::{Backend, Database},
     error::StoreError,
     ledger::Ledger,
     message::{MessageKind, Position, Recorded},
@@ -27,6 +27,7 @@ use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QuerySelect,
     TransactionTrait,
 };
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -36,6 +37,7 @@ use crate::{
     column::Text,
     parked,
     reads::{Announcer, Reads},
+    rebuild::{self, Next, RebuildError, Rebuilds, Swap},
     table::{Additions, OnConflict},
     tables::Tables,
 };
@@ -66,6 +68,21 @@ pub struct Projector {
     letters: Additions<parked::Entity>,
     /// The streams with events put aside.
     parked: HashSet<AnyId>,
+    /// Up to where everything is in the tables.
+    reached: Position,
+    /// New tables that are to take the place of live ones.
+    swaps: mpsc::Receiver<Swap>,
+    /// What makes them.
+    workshop: Option<Workshop>,
+}
+
+/// What it takes to rebuild tables beside the projector.
+#[derive(Debug)]
+struct Workshop {
+    rebuilds: Rebuilds,
+    orders: mpsc::Receiver<&'static str>,
+    swap: mpsc::Sender<Swap>,
+    backend: Backend,
 }
 
 /// Why a batch was not taken in. Nothing of it was written; only if the commit
@@ -84,7 +101,9 @@ impl Projector {
     /// Opens the read side where it was left: its writer, and the counter for
     /// everyone who asks.
     pub async fn open(views: &Database, ledger: &Ledger) -> Result<(Self, Reads), ProjectError> {
-        let (announcer, reads) = Reads::new(views, ledger.subscribe());
+        let (rebuilds, orders) = Rebuilds::new();
+        let (announcer, reads) = Reads::new(views, ledger.subscribe(), rebuilds.clone());
+        let (swap, swaps) = mpsc::channel(1);
         let backend = views.kind;
         let mut projector = Self {
             upcasters: ledger.upcasters().clone(),
@@ -95,6 +114,9 @@ impl Projector {
             tables: Tables::new(backend, ""),
             letters: Additions::new(backend, "", OnConflict::Replace),
             parked: HashSet::new(),
+            reached: Position(0),
+            swaps,
+            workshop: Some(Workshop { rebuilds, orders, swap, backend }),
             db: views.write.clone(),
         };
         projector.resume().await?;
@@ -112,6 +134,10 @@ impl Projector {
     /// again; what cannot be taken in is parked.
     pub async fn run(mut self, ledger: Ledger, stop: CancellationToken) {
         let mut failures = 0;
+        let workshop = self.workshop.take().map(|workshop| {
+            let Workshop { rebuilds, orders, swap, backend } = workshop;
+            rebuild::run(rebuilds, orders, swap, ledger.clone(), self.db.clone(), backend)
+        });
         let follow = async {
             loop {
                 match self.follow(&ledger, &mut failures).await {
@@ -127,7 +153,14 @@ impl Projector {
         };
         // Between two statements is as good a place to stop as any: what is not
         // committed is taken in again.
-        stop.run_until_cancelled(follow).await;
+        stop.run_until_cancelled(async {
+            tokio::join!(follow, async {
+                if let Some(workshop) = workshop {
+                    workshop.await;
+                }
+            })
+        })
+        .await;
     }
 
     /// Goes on from what is committed, until something comes in between.
@@ -137,14 +170,28 @@ impl Projector {
         }
         let mut tail = ledger.tail(self.position());
         loop {
-            let messages = match tail.next(BATCH).await {
-                Ok(messages) => messages,
-                Err(error) => return error.into(),
-            };
-            if let Err(error) = self.project(&messages).await {
-                return error.into();
+            tokio::select! {
+                messages = tail.next(BATCH) => {
+                    let messages = match messages {
+                        Ok(messages) => messages,
+                        Err(error) => return error.into(),
+                    };
+                    if let Err(error) = self.project(&messages).await {
+                        return error.into();
+                    }
+                    *failures = 0;
+                }
+                Some(swap) = self.swaps.recv() => {
+                    let Swap { live, next, reply } = swap;
+                    let swapped = self.swap_in(ledger, &live, next).await;
+                    let setback = swapped.is_err();
+                    // Whoever asked may have gone.
+                    let _ = reply.send(swapped);
+                    if setback {
+                        return Setback::Overtaken;
+                    }
+                }
             }
-            *failures = 0;
         }
     }
 
@@ -174,6 +221,7 @@ impl Projector {
         self.tables.clear();
         self.letters.clear();
         self.checkpoints.read(&self.db).await?;
+        self.reached = self.checkpoints.most();
         let keys: Vec<Text<AnyId>> = parked::Entity::find()
             .select_only()
             .column(parked::Column::Key)
@@ -202,6 +250,7 @@ impl Projector {
 
         let all = full || self.all_moved_at.elapsed() >= IDLE_PARTITIONS;
         if batch.is_empty() && !all {
+            self.reached = end.max(self.reached);
             self.announcer.reached(end);
             return Ok(());
         }
@@ -224,6 +273,26 @@ impl Projector {
         }
         self.committed(&moved, end, changes);
         Ok(())
+    }
+
+    /// Brings new tables to where the live ones stand and puts them in their
+    /// place, in one transaction.
+    async fn swap_in(
+        &mut self,
+        ledger: &Ledger,
+        live: &[&'static str],
+        next: Next,
+    ) -> Result<Position, RebuildError> {
+        let to = self.reached;
+        let all = Checkpoints::all();
+        let transaction = self.db.begin().await?;
+        // Nobody else writes until this is done.
+        self.checkpoints.move_to(&transaction, &all, to).await?;
+        next.swap_in(&transaction, ledger, live, to).await?;
+        transaction.commit().await?;
+        self.tables.clear();
+        self.checkpoints.moved(&all, to);
+        Ok(to)
     }
 
     /// Does what an operator said about a parked event, in one transaction.
@@ -273,6 +342,7 @@ impl Projector {
 
     fn committed(&mut self, partitions: &[u8], to: Position, rows: Vec<Change>) {
         self.checkpoints.moved(partitions, to);
+        self.reached = to.max(self.reached);
         self.announcer.announce(Changed { position: to, rows });
     }
 }

@@ -17,7 +17,9 @@ use tokio::sync::{broadcast, watch};
 use crate::{
     changes::{Changed, Changes},
     parked,
+    rebuild::{RebuildError, Rebuilds},
     row::Row,
+    tables::READ_MODELS,
 };
 
 /// The read side did not answer. What was wrong is for the log, not for
@@ -43,7 +45,7 @@ pub struct StaleRead {
 }
 
 /// How one of the read models stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ProjectionStatus {
     /// The table family, such as `orders`.
     pub name: &'static str,
@@ -53,24 +55,9 @@ pub struct ProjectionStatus {
     pub lag: u64,
     /// How many events it could not take in and put aside.
     pub parked: u64,
+    /// How far a rebuild of it has come, from 0 to 1, while there is one.
+    pub rebuilding: Option<f64>,
 }
-
-/// The table families, and whose events may be parked before them.
-const READ_MODELS: [(&str, Option<Kind>); 12] = [
-    ("stores", Some(Kind::Store)),
-    ("products", Some(Kind::Product)),
-    ("customers", Some(Kind::Customer)),
-    ("baskets", Some(Kind::Basket)),
-    ("orders", Some(Kind::Order)),
-    // Fed by the events of the others.
-    ("order_timeline", None),
-    ("sagas", Some(Kind::Saga)),
-    ("payments", Some(Kind::Payment)),
-    ("invoices", Some(Kind::Invoice)),
-    ("shopping_lists", Some(Kind::ShoppingList)),
-    ("bots", Some(Kind::Bot)),
-    ("notifications", Some(Kind::Notification)),
-];
 
 /// How many announcements a subscriber may be behind before it has missed some.
 const ANNOUNCEMENTS: usize = 1024;
@@ -111,10 +98,15 @@ pub struct Reads {
     progress: watch::Receiver<Position>,
     head: watch::Receiver<Position>,
     changes: broadcast::WeakSender<Arc<Changed>>,
+    rebuilds: Rebuilds,
 }
 
 impl Reads {
-    pub(crate) fn new(views: &Database, head: watch::Receiver<Position>) -> (Announcer, Self) {
+    pub(crate) fn new(
+        views: &Database,
+        head: watch::Receiver<Position>,
+        rebuilds: Rebuilds,
+    ) -> (Announcer, Self) {
         let (progress, _) = watch::channel(Position(0));
         let (changes, _) = broadcast::channel(ANNOUNCEMENTS);
         let reads = Self {
@@ -123,6 +115,7 @@ impl Reads {
             progress: progress.subscribe(),
             head,
             changes: changes.downgrade(),
+            rebuilds,
         };
         (Announcer { progress, changes }, reads)
     }
@@ -158,9 +151,18 @@ impl Reads {
         let status = |&(name, kind): &(&'static str, Option<Kind>)| {
             let of_kind = parked.iter().filter(|(key, _)| Some(key.kind) == kind);
             let parked = of_kind.map(|(_, count)| count).sum();
-            ProjectionStatus { name, position, lag, parked }
+            let underway = self.rebuilds.underway().filter(|underway| underway.name == name);
+            let rebuilding = underway.map(|underway| underway.share);
+            ProjectionStatus { name, position, lag, parked, rebuilding }
         };
         Ok(READ_MODELS.iter().map(status).collect())
+    }
+
+    /// Begins to fill a read model anew from the ledger, beside the live one.
+    /// It is swapped in when it has caught up; [`projections`](Self::projections)
+    /// says how far it is. There is one rebuild at a time.
+    pub fn rebuild(&self, name: &str) -> Result<(), RebuildError> {
+        self.rebuilds.begin(name)
     }
 
     pub(crate) const fn db(&self) -> &DatabaseConnection {

@@ -22,6 +22,31 @@ use crate::{
     timeline,
 };
 
+/// The read models by name, each with its tables.
+pub(crate) fn families() -> [(&'static str, Vec<&'static str>); 12] {
+    READ_MODELS.map(|(name, _)| match name {
+        "orders" => (name, vec!["orders", "order_lines"]),
+        one => (name, vec![one]),
+    })
+}
+
+/// The read models, and whose events may be parked before them.
+pub(crate) const READ_MODELS: [(&str, Option<Kind>); 12] = [
+    ("stores", Some(Kind::Store)),
+    ("products", Some(Kind::Product)),
+    ("customers", Some(Kind::Customer)),
+    ("baskets", Some(Kind::Basket)),
+    ("orders", Some(Kind::Order)),
+    // Fed by the events of the others.
+    ("order_timeline", None),
+    ("sagas", Some(Kind::Saga)),
+    ("payments", Some(Kind::Payment)),
+    ("invoices", Some(Kind::Invoice)),
+    ("shopping_lists", Some(Kind::ShoppingList)),
+    ("bots", Some(Kind::Bot)),
+    ("notifications", Some(Kind::Notification)),
+];
+
 /// Every table of the read side.
 #[derive(Debug)]
 pub(crate) struct Tables {

@@ -10,7 +10,7 @@ use mallbots_eventstore::{
     message,
     unit::{Creation, Unit},
 };
-use mallbots_projections::reads::ReadError;
+use mallbots_projections::{reads::ReadError, rebuild::RebuildError};
 use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 
@@ -211,6 +211,22 @@ impl Explain for CommandError {
 impl Explain for ReadError {
     fn explain(self) -> ClientError {
         ClientError::unavailable(self)
+    }
+}
+
+impl Explain for RebuildError {
+    fn explain(self) -> ClientError {
+        match self {
+            Self::Unknown => ClientError::new(ErrorCode::NotFound, self.to_string())
+                .on_field("name")
+                .because("PROJECTION_NOT_FOUND"),
+            Self::UnderWay => {
+                ClientError::new(ErrorCode::Conflict, self.to_string()).because("REBUILD_UNDER_WAY")
+            }
+            Self::Closed | Self::Ledger(_) | Self::Database(_) | Self::Overtaken => {
+                ClientError::unavailable(self)
+            }
+        }
     }
 }
 

@@ -55,6 +55,11 @@ impl Projection {
     async fn parked(&self) -> i32 {
         i32::try_from(self.0.parked).unwrap_or(i32::MAX)
     }
+
+    /// How far a rebuild of it has come, from 0 to 1, while there is one.
+    async fn rebuilding(&self) -> Option<f64> {
+        self.0.rebuilding
+    }
 }
 
 /// A message that could not be handled and was parked, together with all that came after it under
@@ -100,10 +105,7 @@ impl DeadLetter {
 }
 
 /// The message of a letter of the post.
-async fn message(
-    ctx: &Context<'_>,
-    letter: &Letter,
-) -> Result<Option<Arc<Recorded>>, ClientError> {
+async fn message(ctx: &Context<'_>, letter: &Letter) -> Result<Option<Arc<Recorded>>, ClientError> {
     ctx.loaders().one(MessageOf(letter.message_id)).await.for_client()
 }
 
@@ -349,6 +351,15 @@ pub struct DiscardDeadLetterInput {
     client_mutation_id: Option<String>,
 }
 
+/// A read model to be rebuilt.
+#[derive(Debug, InputObject)]
+pub struct RebuildProjectionInput {
+    /// What it is called, such as `orders`.
+    name: String,
+    /// The client's own mark, returned.
+    client_mutation_id: Option<String>,
+}
+
 /// What came of asking for a parked message to be tried again.
 #[derive(Debug, SimpleObject)]
 pub struct RetryDeadLetterPayload {
@@ -366,6 +377,17 @@ pub struct DiscardDeadLetterPayload {
     /// Which one.
     dead_letter_id: ID,
     /// Where the request stands in the ledger.
+    position: Position,
+    /// The mark the client gave, returned.
+    client_mutation_id: Option<String>,
+}
+
+/// What came of asking for a rebuild.
+#[derive(Debug, SimpleObject)]
+pub struct RebuildProjectionPayload {
+    /// How the read model stands now. Watch `projectionsChanged` for how far the rebuild has come.
+    projection: Projection,
+    /// Up to where the ledger was when the rebuild began.
     position: Position,
     /// The mark the client gave, returned.
     client_mutation_id: Option<String>,
@@ -421,6 +443,23 @@ impl OperationMutations {
         .await?;
         let Done { position, client_mutation_id, .. } = done;
         Ok(DiscardDeadLetterPayload { dead_letter_id: input.id, position, client_mutation_id })
+    }
+
+    /// Fills a read model anew from the ledger, beside the live one, and swaps it in when it has
+    /// caught up. Queries go on meanwhile.
+    async fn rebuild_projection(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which read model.")] input: RebuildProjectionInput,
+    ) -> Result<RebuildProjectionPayload> {
+        let services = ctx.services();
+        services.reads.rebuild(&input.name).for_client()?;
+        let statuses = services.reads.projections().await.for_client()?;
+        let status = statuses.into_iter().find(|status| status.name == input.name);
+        let projection = Projection(status.ok_or_else(|| ids::not_found("projection"))?);
+        let position = Position(services.ledger.head());
+        let client_mutation_id = input.client_mutation_id;
+        Ok(RebuildProjectionPayload { projection, position, client_mutation_id })
     }
 }
 

@@ -49,7 +49,7 @@ impl Batch {
     }
 
     /// Decodes an event, or puts it aside.
-    pub(super) fn decode(
+    pub(crate) fn decode(
         &mut self,
         message: &Arc<Recorded>,
         parked: &HashSet<AnyId>,
@@ -103,7 +103,7 @@ impl Batch {
 /// Where and when it happened.
 
 /// An event as what it says. `None` for streams that nothing is shown of.
-pub(super) fn decode(
+pub(crate) fn decode(
     message: &Recorded,
     upcasters: &Upcasters,
 ) -> Result<Option<DomainEvent>, StoreError> {

@@ -30,6 +30,11 @@ impl Checkpoints {
         Position(self.positions.into_iter().min().unwrap_or_default())
     }
 
+    /// Up to where something was taken in.
+    pub(super) fn most(&self) -> Position {
+        Position(self.positions.into_iter().max().unwrap_or_default())
+    }
+
     /// Whether a message was taken in before.
     pub(super) fn covers(&self, message: &Recorded) -> bool {
         self.positions
