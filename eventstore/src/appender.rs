@@ -93,6 +93,7 @@ struct Outcome {
     verdicts: Vec<Verdict>,
     /// Where the head stood before it.
     before: Position,
+    is_written: bool,
     sets_timers: bool,
 }
 
@@ -267,7 +268,7 @@ impl Appender {
         let before = if writes.is_empty() {
             self.shared.head()
         } else {
-            self.probe(Moment::BeforeCommit);
+            self.probe(Moment::BeforeCommit, || writes.names());
             let written =
                 timeout(PATIENCE, postgres::write(&mut connection, &writes, self.recorded_at));
             match written.await {
@@ -283,7 +284,12 @@ impl Appender {
             }
         };
         self.postgres = Some(connection);
-        Ok(Outcome { before, sets_timers: writes.sets_timers(), verdicts })
+        Ok(Outcome {
+            before,
+            is_written: !writes.is_empty(),
+            sets_timers: writes.sets_timers(),
+            verdicts,
+        })
     }
 
     /// Looks up what the requests touch. The connection is handed over only
@@ -319,11 +325,11 @@ impl Appender {
         }
         let (verdicts, writes) = touched.judge(requests);
         let written = self.write_sqlite(&mut connection, &writes, chores).await;
-        let sets_timers = writes.sets_timers();
+        let (is_written, sets_timers) = (!writes.is_empty(), writes.sets_timers());
         match written {
             Ok((before, done)) => {
                 self.sqlite = Some(connection);
-                Ok((Outcome { verdicts, before, sets_timers }, done))
+                Ok((Outcome { verdicts, before, is_written, sets_timers }, done))
             }
             Err(failure) => {
                 sqlite::roll_back(&mut connection).await;
@@ -349,15 +355,22 @@ impl Appender {
         for chore in chores {
             done.push(sqlite::run(connection, &chore.statements).await);
         }
-        self.probe(Moment::BeforeCommit);
+        if !writes.is_empty() {
+            self.probe(Moment::BeforeCommit, || writes.names());
+        }
         sqlite::commit(connection).await.map_err(Failure::Broken)?;
         Ok((before, done))
     }
 
     /// Lets everybody know what was written.
     fn finish(&self, requests: Vec<Request>, outcome: Outcome) {
-        let Outcome { verdicts, before, sets_timers } = outcome;
-        self.probe(Moment::AfterCommit);
+        let Outcome { verdicts, before, is_written, sets_timers } = outcome;
+        if is_written {
+            self.probe(Moment::AfterCommit, || {
+                let accepted = requests.iter().zip(&verdicts).filter(|(_, it)| it.is_accepted());
+                accepted.flat_map(|(request, _)| request.rows()).map(|row| &*row.name).collect()
+            });
+        }
         let mut messages = Vec::new();
         let mut replies = Vec::with_capacity(requests.len());
         let mut written_states = Vec::new();
@@ -405,9 +418,9 @@ impl Appender {
         }
     }
 
-    fn probe(&self, moment: Moment) {
+    fn probe<'n>(&self, moment: Moment, names: impl FnOnce() -> Vec<&'n str>) {
         if let Some(probe) = &self.probe {
-            probe.reached(moment);
+            probe.reached(moment, &names());
         }
     }
 }

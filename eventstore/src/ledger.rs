@@ -86,21 +86,31 @@ pub enum Moment {
     BeforeCommit,
     /// Everything is committed; nobody has been told.
     AfterCommit,
+    /// A consumer has handled a message; its checkpoint does not say so yet.
+    Handled,
 }
 
-/// Told of moments on the way of an append. It runs on the appender's task,
-/// so the ledger waits for it.
+/// Told of moments on the way of a message. It runs on the task that gets
+/// there, which waits for it.
 #[derive(Clone)]
-pub struct Probe(Arc<dyn Fn(Moment) + Send + Sync>);
+pub struct Probe(Arc<Told>);
+
+type Told = dyn Fn(Moment, &[&str]) + Send + Sync;
 
 impl Probe {
     /// Calls `told` at each moment.
     pub fn new(told: impl Fn(Moment) + Send + Sync + 'static) -> Self {
+        Self::naming(move |moment, _| told(moment))
+    }
+
+    /// The same, with the names of what it is about: the messages of a
+    /// commit; a consumer and the message it has handled.
+    pub fn naming(told: impl Fn(Moment, &[&str]) + Send + Sync + 'static) -> Self {
         Self(Arc::new(told))
     }
 
-    pub(crate) fn reached(&self, moment: Moment) {
-        (self.0)(moment);
+    pub(crate) fn reached(&self, moment: Moment, names: &[&str]) {
+        (self.0)(moment, names);
     }
 }
 
@@ -340,6 +350,13 @@ impl Ledger {
     #[must_use]
     pub fn timer_set(&self) -> &Notify {
         &self.inner.shared.timer_set
+    }
+
+    /// Tells the probe, if there is one, that a moment has come.
+    pub fn reached(&self, moment: Moment, names: &[&str]) {
+        if let Some(probe) = &self.inner.options.probe {
+            probe.reached(moment, names);
+        }
     }
 
     pub(crate) fn shared(&self) -> &Shared {

@@ -52,6 +52,9 @@ pub struct Config {
     pub cursor_secret: Option<Secret>,
     /// How long a shutdown may take before what is left is cut off.
     pub shutdown_timeout: Duration,
+    /// When to die, for tests of crashes.
+    #[cfg(feature = "test-support")]
+    pub die_at: Option<crate::failpoint::Failpoint>,
     /// Variables that look like settings but are none.
     pub ignored: Vec<String>,
 }
@@ -305,6 +308,8 @@ impl Reader {
             snapshot_interval: self.read("snapshot_interval", from_str, SNAPSHOT_INTERVAL),
             cursor_secret: self.read("cursor_secret", |text| cursor_secret(text).map(Some), None),
             shutdown_timeout: self.read("shutdown_timeout", duration, Duration::from_secs(30)),
+            #[cfg(feature = "test-support")]
+            die_at: self.read("die_at", |text| from_str(text).map(Some), None),
             ignored: Vec::new(),
         }
     }

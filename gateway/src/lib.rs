@@ -11,6 +11,8 @@ pub mod error;
 
 pub mod cli;
 pub mod config;
+#[cfg(feature = "test-support")]
+pub mod failpoint;
 pub mod telemetry;
 
 pub mod client;

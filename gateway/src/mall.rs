@@ -97,6 +97,8 @@ pub async fn open(
     let (tracker, closing) = (TaskTracker::new(), CancellationToken::new());
     let options = LedgerOptions {
         snapshot_every: config.snapshot_interval.get().into(),
+        #[cfg(feature = "test-support")]
+        probe: config.die_at.as_ref().map(crate::failpoint::Failpoint::probe),
         ..LedgerOptions::default()
     };
     let ledger = Ledger::open(database, Clock::System, &tracker, closing.clone(), options)

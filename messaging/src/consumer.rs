@@ -24,7 +24,7 @@ use mallbots_eventstore::{
     append::{InboxEntry, Take},
     dead_letters::{DeadLetter, DeadLetterChange, DeadLetterFilter, DeadLetterPage},
     error::{CommandError, StoreError},
-    ledger::Ledger,
+    ledger::{Ledger, Moment},
     message::{Position, Recorded},
     unit::Unit,
 };
@@ -322,6 +322,8 @@ impl<H: Handler> Desk<H> {
                     settle(&self.ledger, id).await;
                 }
                 self.open.remove(&delivery.message.position);
+                let names = [self.handler.name(), &delivery.message.name];
+                self.ledger.reached(Moment::Handled, &names);
                 self.ready.push_back(key);
             }
             Err(Parking { interrupted: true, .. }) => {}

@@ -417,6 +417,15 @@ pub(super) enum Verdict {
     Refused(AppendError),
 }
 
+impl Verdict {
+    pub(super) const fn is_accepted(&self) -> bool {
+        match self {
+            Self::Accepted { .. } => true,
+            Self::Refused(_) => false,
+        }
+    }
+}
+
 /// What a batch writes. Positions in it count from the head.
 #[derive(Default)]
 pub(super) struct Writes<'r> {
@@ -448,7 +457,12 @@ pub(super) struct Answer<'r> {
     pub(super) last: i64,
 }
 
-impl Writes<'_> {
+impl<'r> Writes<'r> {
+    /// What its messages are called.
+    pub(super) fn names(&self) -> Vec<&'r str> {
+        self.rows.iter().map(|row| &*row.name).collect()
+    }
+
     /// Whether there is nothing to write.
     pub(super) fn is_empty(&self) -> bool {
         self.rows.is_empty()
