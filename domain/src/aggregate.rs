@@ -62,7 +62,7 @@ pub trait DomainError: std::error::Error + PartialEq + Clone + Send + Sync + 'st
     }
 
     /// What exactly is at fault, where a name is not enough: one record for
-    /// each thing, as names in camelCase and values in the mall's own units.
+    /// each thing, as names in camelCase and values as the API writes them.
     fn details(&self) -> Vec<Vec<(&'static str, String)>> {
         Vec::new()
     }

@@ -377,6 +377,37 @@ impl DomainError for BasketError {
             | Self::Empty => None,
         }
     }
+
+    fn details(&self) -> Vec<Vec<(&'static str, String)>> {
+        match self {
+            Self::ProductRemoved { product_id } | Self::StoreNotParticipating { product_id } => {
+                vec![vec![("productId", product_id.to_string())]]
+            }
+            Self::PriceChanged { changes } => {
+                let record = |change: &PriceChange| {
+                    let PriceChange { product_id, old, new } = change;
+                    vec![
+                        ("productId", product_id.to_string()),
+                        ("old", old.to_string()),
+                        ("new", new.to_string()),
+                    ]
+                };
+                changes.iter().map(record).collect()
+            }
+            Self::NotFound
+            | Self::Exists
+            | Self::CustomerDisabled
+            | Self::NotOpen(_)
+            | Self::AlreadyClosed(_)
+            | Self::QuantityTooLarge
+            | Self::Full
+            | Self::TotalTooLarge
+            | Self::ItemNotInBasket
+            | Self::Empty
+            | Self::PaymentOfAnotherCustomer
+            | Self::PaymentNotAuthorized => Vec::new(),
+        }
+    }
 }
 
 impl Aggregate for Basket {

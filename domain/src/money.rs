@@ -1,5 +1,7 @@
 //! Money: whole minor units of the mall's one currency, never floats.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// An amount of money, zero or more, in minor units (cents).
@@ -49,6 +51,13 @@ impl Money {
     }
 }
 
+/// As people write it, with two decimals: `12.34`.
+impl fmt::Display for Money {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{:02}", self.0 / 100, self.0 % 100)
+    }
+}
+
 // By hand, so that an amount that cannot be does not come in through JSON.
 impl<'de> Deserialize<'de> for Money {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -70,6 +79,8 @@ mod tests {
         assert_eq!(money(999).times(3), Ok(money(2_997)));
         assert_eq!(money(10_000_000).plus(money(1)), Ok(money(10_000_001)));
         assert!(serde_json::from_str::<Money>("9.99").is_err());
+        assert_eq!(money(5).to_string(), "0.05");
+        assert_eq!(money(i64::MAX).to_string(), "92233720368547758.07");
     }
 
     #[test]

@@ -7,7 +7,8 @@ use super::{
     PriceChange, Tender, total,
 };
 use crate::{
-    aggregate::Aggregate,
+    aggregate::{Aggregate, DomainError},
+    id::ProductId,
     money::Money,
     quantity::MAX_QUANTITY,
     testing::{given, id, item, money, name, offer, pieces},
@@ -339,6 +340,23 @@ fn d53_changed_prices_stop_the_checkout() {
                 PriceChange { product_id: id(3), old: money(100), new: money(50) },
             ],
         });
+}
+
+#[test]
+fn a_refusal_says_which_prices_changed() {
+    let refusal = BasketError::PriceChanged {
+        changes: vec![PriceChange { product_id: id(1), old: money(999), new: money(1_099) }],
+    };
+    let product_id: ProductId = id(1);
+    assert_eq!(
+        refusal.details(),
+        [[
+            ("productId", product_id.to_string()),
+            ("old", "9.99".to_owned()),
+            ("new", "10.99".to_owned()),
+        ]]
+    );
+    assert!(BasketError::Empty.details().is_empty());
 }
 
 #[test]

@@ -401,6 +401,24 @@ impl DomainError for ShoppingListError {
             | Self::Already(_) => None,
         }
     }
+
+    fn details(&self) -> Vec<Vec<(&'static str, String)>> {
+        let record = |product_id: &ProductId| vec![("productId", product_id.to_string())];
+        match self {
+            Self::NotAllPicked { product_ids } => product_ids.iter().map(record).collect(),
+            Self::NotShort { product_id } => vec![record(product_id)],
+            Self::NotFound
+            | Self::Exists
+            | Self::Empty
+            | Self::NotAvailable(_)
+            | Self::NotAssigned(_)
+            | Self::NotActive(_)
+            | Self::Canceled
+            | Self::Already(_)
+            | Self::ItemNotOnList
+            | Self::PickedTooMany => Vec::new(),
+        }
+    }
 }
 
 impl Aggregate for ShoppingList {
