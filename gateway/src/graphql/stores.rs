@@ -54,7 +54,7 @@ impl Store {
         self.0.participating
     }
 
-    /// What it sells, by name. Products that were removed are not in it.
+    /// What it sells, in the order it was put on sale. Products that were removed are not in it.
     async fn products(
         &self,
         ctx: &Context<'_>,
@@ -529,7 +529,7 @@ pub struct StoreSubscriptions;
 
 #[Subscription]
 impl StoreSubscriptions {
-    /// The products of a store: the first hundred by name as they are now, then each one whenever
+    /// The products of a store: the oldest hundred as they are now, then each one whenever
     /// it is added, changes or goes off sale.
     async fn products_changed(
         &self,
