@@ -1,12 +1,15 @@
 //! How far consumers have come.
 
+use std::collections::HashSet;
+
 use mallbots_domain::id::PARTITIONS;
+use uuid::Uuid;
 
 use crate::{
     error::StoreError,
     ledger::Ledger,
     message::Position,
-    sql::{self, Arg, narrow},
+    sql::{self, Arg, narrow, parse},
 };
 
 /// How far a consumer has come in each partition.
@@ -27,6 +30,13 @@ impl Ledger {
             }
         }
         Ok(checkpoints)
+    }
+
+    /// The messages a consumer has handled that its checkpoints have not all
+    /// passed: it reads them again after a restart.
+    pub async fn handled(&self, consumer: &str) -> Result<HashSet<Uuid>, StoreError> {
+        let ids = self.rows(&sql::HANDLED, &[Arg::text(consumer)], |row| parse(row, 0)).await?;
+        Ok(ids.into_iter().collect())
     }
 
     /// Moves a consumer's checkpoints forward, never back, and forgets the

@@ -80,9 +80,9 @@ macro_rules! messages {
 pub const HEAD: Sql = Sql::both("SELECT position FROM ledger_head WHERE id = 1");
 /// The head, the last message there is, and when it was recorded.
 pub const END: Sql = Sql::both(
-    "SELECT h.position, coalesce(m.position, 0), coalesce(m.recorded_at, 0) FROM ledger_head AS h
-     LEFT JOIN (SELECT position, recorded_at FROM messages ORDER BY position DESC LIMIT 1) AS m
-     ON true WHERE h.id = 1",
+    "SELECT position, coalesce((SELECT max(position) FROM messages), 0),
+        coalesce((SELECT recorded_at FROM messages ORDER BY position DESC LIMIT 1), 0)
+     FROM ledger_head WHERE id = 1",
 );
 /// Messages of all kinds, in order.
 pub const READ: Sql =
@@ -108,8 +108,8 @@ pub const MESSAGES: Sql = Sql {
     postgres: concat!(
         "SELECT ",
         columns!(postgres),
-        " FROM messages WHERE message_id = ANY (
-            SELECT value::uuid FROM json_array_elements_text($1::json) AS i (value))
+        " FROM messages WHERE message_id = ANY (ARRAY (
+            SELECT value::uuid FROM json_array_elements_text($1::json) AS i (value)))
         ORDER BY position"
     ),
 };
@@ -149,6 +149,11 @@ pub(crate) const SAVE_CHECKPOINTS: Sql = Sql {
         FROM json_array_elements($2::json) AS c (value) ORDER BY 2
         ON CONFLICT (consumer, partition) DO UPDATE SET position = excluded.position
         WHERE excluded.position > checkpoints.position",
+};
+/// What a consumer has handled and not yet left behind.
+pub const HANDLED: Sql = Sql {
+    sqlite: "SELECT message_id FROM inbox WHERE consumer = $1",
+    postgres: "SELECT message_id::text FROM inbox WHERE consumer = $1",
 };
 /// Forgets what a consumer handled before all of its checkpoints.
 pub const PRUNE_INBOX: Sql = Sql::both(
@@ -201,7 +206,8 @@ pub const PARKED_POSITIONS: Sql = Sql {
     sqlite: "SELECT consumer, key, position FROM dead_letters
         WHERE key IN (SELECT value FROM json_each($1)) ORDER BY position, consumer",
     postgres: "SELECT consumer, key, position FROM dead_letters
-        WHERE key = ANY (SELECT value FROM json_array_elements_text($1::json) AS k (value))
+        WHERE key = ANY (ARRAY (
+            SELECT value FROM json_array_elements_text($1::json) AS k (value)))
         ORDER BY position, consumer",
 };
 /// Drops a message that is set aside.

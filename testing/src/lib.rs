@@ -1,1 +1,8 @@
-//! placeholder
+//! What tests stand on: fresh databases, and a PostgreSQL server of their own.
+//!
+//! Tests run against the real thing or fail; nothing here stands in for a
+//! database, and nothing is skipped because one is missing.
+
+pub mod databases;
+pub mod ledgers;
+pub mod postgres;

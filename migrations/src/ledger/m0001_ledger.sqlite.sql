@@ -109,7 +109,7 @@ CREATE TABLE dead_letters (
 ) STRICT;
 
 CREATE UNIQUE INDEX dead_letters_message ON dead_letters (consumer, position);
-CREATE INDEX dead_letters_key ON dead_letters (consumer, key, position);
+CREATE INDEX dead_letters_key ON dead_letters (key, position);
 CREATE INDEX dead_letters_position ON dead_letters (position, id);
 
 -- What belongs to the data rather than to a process.

@@ -1,0 +1,10 @@
+//! What the ledger promises, on SQLite and on PostgreSQL.
+
+#![expect(clippy::expect_used, clippy::unwrap_used, reason = "what cannot go on has failed")]
+
+mod contract;
+mod crash;
+mod plans;
+mod postgres;
+mod sqlite;
+mod tally;
