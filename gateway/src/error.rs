@@ -390,6 +390,28 @@ mod tests {
         );
     }
 
+    /// `UPDATE_DOCS=1` writes it anew.
+    #[test]
+    fn the_catalogue_is_up_to_date() {
+        let mut text = String::from(
+            "# Errors\n\n\
+             Every error has `extensions.code` from this closed set and `extensions.requestId`.\n\
+             Where it helps there are also `field` (the input at fault), `reason` (the domain's stable \
+             name for the refusal), `state` (what stands in the way) and `details`.\n\
+             Codes and reasons are API: they are added, never renamed.\n\n\
+             | code | what it means | what to do |\n|---|---|---|\n",
+        );
+        for code in ErrorCode::ALL {
+            let (means, next) = code.meaning().trim().split_once(": ").unwrap();
+            text += &format!("| `{code}` | {means} | {next} |\n");
+        }
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/errors.md");
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(path, &text).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(path).unwrap(), text, "run with UPDATE_DOCS=1");
+    }
+
     #[test]
     fn each_code_is_found_by_its_text_and_says_what_to_do() {
         for &code in ErrorCode::ALL {

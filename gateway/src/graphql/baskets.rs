@@ -17,7 +17,7 @@ use super::{
     ids,
     live::{Positioned, latest},
     mutate::{Done, made, mutate, payload},
-    orders::Order,
+    orders::{Order, placed},
     scalars::{Money, Position},
     services::ContextExt,
     stores::Product,
@@ -240,7 +240,7 @@ payload! {
 pub struct CheckoutBasketPayload {
     /// The basket; null if it is not in the read model yet.
     basket: Option<Basket>,
-    /// The order that it becomes. Watch it with `orderProgress`.
+    /// The order it became. Watch it with `orderProgress`.
     order_id: ID,
     /// Where the change stands in the ledger.
     position: Position,
@@ -341,6 +341,7 @@ impl BasketMutations {
             async move { Ok((work::checkout(unit, id, payment_id, accept).await?, None)) }.boxed()
         })
         .await?;
+        placed(ctx, id.order()).await?;
         let Done { position, client_mutation_id, value: () } = done;
         let basket = basket(ctx, id).await?;
         let order_id = ID(id.order().to_string());

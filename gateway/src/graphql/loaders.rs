@@ -4,8 +4,8 @@ use std::{collections::HashMap, sync::Arc};
 
 use async_graphql::dataloader::Loader;
 use mallbots_domain::id::{
-    AnyId, BasketId, BotId, CustomerId, InvoiceId, NotificationId, OrderId, PaymentId, ProductId, SagaId,
-    ShoppingListId, StoreId,
+    AnyId, BasketId, BotId, CustomerId, InvoiceId, NotificationId, OrderId, PaymentId, ProductId,
+    SagaId, ShoppingListId, StoreId,
 };
 use mallbots_eventstore::{
     error::StoreError,
@@ -13,9 +13,9 @@ use mallbots_eventstore::{
     message::{Position, Recorded},
 };
 use mallbots_projections::{
-    baskets, bots, parked, customers, invoices, notifications, orders,
+    baskets, bots, customers, invoices, notifications, orders,
     page::{Page, PageRequest},
-    payments, products,
+    parked, payments, products,
     reads::{ReadError, Reads},
     sagas, shopping_lists, stores, timeline,
 };
@@ -129,7 +129,10 @@ impl Loader<ProductsOf> for Library {
     type Value = Arc<Page<products::ProductRow>>;
     type Error = ReadError;
 
-    async fn load(&self, keys: &[ProductsOf]) -> Result<HashMap<ProductsOf, Self::Value>, ReadError> {
+    async fn load(
+        &self,
+        keys: &[ProductsOf],
+    ) -> Result<HashMap<ProductsOf, Self::Value>, ReadError> {
         let mut alike: HashMap<(&Option<String>, &PageRequest), Vec<StoreId>> = HashMap::new();
         for key in keys {
             alike.entry((&key.text, &key.request)).or_default().push(key.of);

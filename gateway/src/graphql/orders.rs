@@ -15,6 +15,7 @@ use mallbots_projections::{
     page::{Key, PageRequest},
     timeline::{self, TimelineKind, TimelineRow},
 };
+use tokio::time::{Instant, timeout_at};
 
 use super::{
     baskets::line_total,
@@ -29,7 +30,7 @@ use super::{
     sagas::{Saga, SagaStep},
     scalars::{Cursor, DateTime, Decimal, Money},
     search_text,
-    services::ContextExt,
+    services::{ContextExt, Inner},
 };
 use crate::{
     error::{ClientError, ErrorCode, ForClient},
@@ -480,6 +481,20 @@ impl OrderMutations {
 
 pub(super) async fn order(ctx: &Context<'_>, id: OrderId) -> Result<Option<Order>, ClientError> {
     Ok(ctx.loaders().one(id).await.for_client()?.map(Order))
+}
+
+/// Waits, as long as a mutation waits for what it made, until the order of a
+/// basket that was just bought is there to be asked for.
+pub(super) async fn placed(ctx: &Context<'_>, id: OrderId) -> Result<(), ClientError> {
+    let Inner { reads, settings, .. } = &**ctx.services();
+    let deadline = Instant::now() + settings.read_back;
+    // Listen first, then look.
+    let mut changes = reads.changes();
+    while order(ctx, id).await?.is_none() {
+        // Too late, or the process is going down: it will be there in a moment.
+        let Ok(Some(_)) = timeout_at(deadline, changes.next()).await else { break };
+    }
+    Ok(())
 }
 
 /// Folds an order's row from its history, up to and with a moment.
