@@ -6,7 +6,6 @@
 use mallbots_domain::id::{AnyId, DeadLetterId};
 use mallbots_eventstore::{
     append::NewMessage,
-    dead_letters::DeadLetter,
     message::{MessageKind, Recorded},
     unit::Unit,
 };
@@ -36,7 +35,7 @@ pub enum Control {
 #[derive(Deserialize)]
 struct Order {
     consumer: String,
-    key: Uuid,
+    key: String,
 }
 
 impl Control {
@@ -50,6 +49,7 @@ impl Control {
         if whom != consumer {
             return None;
         }
+        let key = key.parse().ok()?;
         Some(if message.name == RETRY {
             Self::Retry { key }
         } else {
@@ -66,22 +66,20 @@ impl Control {
     }
 }
 
-/// Asks for everything parked under this letter's key to be tried again.
-pub fn retry(unit: &mut Unit<'_>, letter: &DeadLetter) {
-    say(unit, letter, RETRY);
+/// Asks for everything parked under a letter's key to be tried again.
+pub fn retry(unit: &mut Unit<'_>, letter: DeadLetterId, consumer: &str, key: &str) {
+    say(unit, letter, consumer, key, RETRY);
 }
 
-/// Asks for this letter to be thrown away and the rest tried again.
-pub fn discard(unit: &mut Unit<'_>, letter: &DeadLetter) {
-    say(unit, letter, DISCARD);
+/// Asks for a letter to be thrown away and the rest under its key tried again.
+pub fn discard(unit: &mut Unit<'_>, letter: DeadLetterId, consumer: &str, key: &str) {
+    say(unit, letter, consumer, key, DISCARD);
 }
 
-fn say(unit: &mut Unit<'_>, letter: &DeadLetter, name: &'static str) {
-    let consumer = serde_json::Value::from(letter.consumer.as_str());
-    let key = serde_json::Value::from(letter.key.as_str());
+fn say(unit: &mut Unit<'_>, letter: DeadLetterId, consumer: &str, key: &str, name: &str) {
     unit.send(NewMessage {
         kind: MessageKind::Command,
-        stream: AnyId::from(letter.id),
+        stream: AnyId::from(letter),
         name: name.to_owned(),
         message_id: Uuid::now_v7(),
         payload: serde_json::json!({ "consumer": consumer, "key": key }).to_string(),
