@@ -608,6 +608,12 @@ impl Underway {
         }
     }
 
+    /// Whether an answer leaves the saga where it is, to ask again.
+    fn asks_again(&self, outcome: &Outcome) -> bool {
+        let is_back = self.at.direction == Direction::Backward;
+        matches!(outcome, Outcome::Refused { .. }) && (is_back || !self.definition.can_turn_back())
+    }
+
     fn replied(&self, outcome: Outcome, retry_at: Option<i64>) -> Vec<SagaEvent> {
         let of = self.at.clone();
         let step = self.index(&of.step).unwrap_or_default();
@@ -680,6 +686,11 @@ impl Aggregate for Saga {
                 // An answer to an earlier attempt of the same step is as good:
                 // what was asked is the same.
                 if of.step != underway.at.step || of.direction != underway.at.direction {
+                    return Err(SagaError::Late);
+                }
+                // But a no that only means to ask again counts once.
+                let is_waited_for = of == underway.at && underway.waiting == Waiting::Reply;
+                if underway.asks_again(&outcome) && !is_waited_for {
                     return Err(SagaError::Late);
                 }
                 Ok(underway.replied(outcome, retry_at))

@@ -296,6 +296,37 @@ fn a_compensation_that_is_refused_stays_put_until_an_operator_looks() {
 }
 
 #[test]
+fn a_refusal_that_only_means_to_ask_again_counts_once() {
+    for (definition, done) in [(create_order(), 2), (cancel_order(), 1)] {
+        let mut play = Play::of(definition.clone());
+        for _ in 0..done {
+            play.succeed();
+        }
+        if definition == create_order() {
+            play.refuse("PAYMENT_TOO_SMALL");
+        }
+        let of = play.at();
+        let refused = |of: &Try, retry_at| SagaInput::Replied {
+            of: of.clone(),
+            outcome: Outcome::Refused { reason: "NO".to_owned(), message: "no".to_owned() },
+            retry_at,
+        };
+        play.hear(refused(&of, Some(7))).unwrap();
+        let happened = play.history.len();
+        // Once more while the saga waits, and once more while it asks again.
+        assert_eq!(play.hear(refused(&of, Some(7))), Err(SagaError::Late));
+        play.hear(SagaInput::Due { of: of.next() }).unwrap();
+        assert_eq!(play.hear(refused(&of, Some(7))), Err(SagaError::Late));
+        play.hear(refused(&of.next(), None)).unwrap();
+        assert_eq!(play.state(), SagaState::Stuck);
+        assert_eq!(play.hear(refused(&of.next(), None)), Err(SagaError::Late));
+        assert_eq!(play.history.len(), happened + 3);
+        play.succeed();
+        assert_ne!(play.state(), SagaState::Stuck);
+    }
+}
+
+#[test]
 fn a_saga_that_goes_back_cannot_be_turned_back_again() {
     let mut play = Play::of(create_order());
     play.refuse("CUSTOMER_DISABLED");
