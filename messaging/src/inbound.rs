@@ -28,7 +28,7 @@ use uuid::Uuid;
 
 use crate::{
     consumer::{Delivery, Failure, Handler, outcome, undecodable},
-    contexts,
+    contexts::{self, baskets::Forgotten},
     envelope::{self, CommandEnvelope},
 };
 
@@ -181,6 +181,8 @@ impl Inbound {
     async fn abandon(&self, delivery: &Delivery) -> Result<(), Failure> {
         let message = &delivery.message;
         let id = message.stream.expect().map_err(|error| Failure::Poison(error.to_string()))?;
+        let forgotten: Forgotten =
+            serde_json::from_str(&message.payload).map_err(|error| undecodable(&error))?;
         let metadata = message
             .metadata()
             .map_err(|error| undecodable(&error))?
@@ -189,7 +191,7 @@ impl Inbound {
             .ledger
             .transact(&metadata, |unit| {
                 async move {
-                    contexts::baskets::abandon(unit, id).await?;
+                    contexts::baskets::abandon(unit, id, forgotten).await?;
                     delivery.accept(unit);
                     Ok(())
                 }

@@ -15,16 +15,25 @@ use mallbots_domain::{
 use mallbots_eventstore::{
     append::{NewMessage, Timer, TimerChange},
     error::CommandError,
-    message::MessageKind,
+    message::{MessageKind, Version},
     unit::{Creation, Unit},
 };
+use serde::{Deserialize, Serialize};
 
 use super::{customers, refused, settled};
-use crate::envelope;
+use crate::{envelope, inbound::encoding};
 
 /// The message that a forgotten basket's timer becomes.
 pub const ABANDON: &str = "baskets.AbandonBasket";
 const TIMER: &str = "abandon";
+
+/// What that message says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forgotten {
+    /// How the basket stood when the timer was wound: who touches it later
+    /// has not forgotten it.
+    pub version: Version,
+}
 
 /// Starts a basket for a customer who may shop.
 pub async fn start(
@@ -37,7 +46,7 @@ pub async fn start(
     let command = BasketCommand::Start { customer_id, customer_enabled: customer.enabled };
     let creation = unit.create::<Basket>(id, command).await?;
     if matches!(creation, Creation::New) {
-        wind(unit, id, abandon_after);
+        wind(unit, id, abandon_after).await?;
     }
     Ok(creation)
 }
@@ -52,8 +61,7 @@ pub async fn add_item(
 ) -> Result<(), CommandError> {
     let offer = offer(unit, product_id).await?;
     unit.decide::<Basket>(id, BasketCommand::AddItem { offer, quantity }).await?;
-    wind(unit, id, abandon_after);
-    Ok(())
+    wind(unit, id, abandon_after).await
 }
 
 /// Takes pieces of a product out, whether or not it is still on sale.
@@ -65,8 +73,7 @@ pub async fn remove_item(
     abandon_after: Duration,
 ) -> Result<(), CommandError> {
     unit.decide::<Basket>(id, BasketCommand::RemoveItem { product_id, quantity }).await?;
-    wind(unit, id, abandon_after);
-    Ok(())
+    wind(unit, id, abandon_after).await
 }
 
 /// Buys what is in the basket.
@@ -102,9 +109,15 @@ pub async fn cancel(unit: &mut Unit<'_>, id: BasketId) -> Result<(), CommandErro
     Ok(())
 }
 
-/// Clears a forgotten basket away, unless it was bought or put back meanwhile.
-pub async fn abandon(unit: &mut Unit<'_>, id: BasketId) -> Result<(), CommandError> {
-    settled(unit.decide::<Basket>(id, BasketCommand::Abandon).await)?;
+/// Clears a forgotten basket away, unless it was touched meanwhile.
+pub async fn abandon(
+    unit: &mut Unit<'_>,
+    id: BasketId,
+    Forgotten { version }: Forgotten,
+) -> Result<(), CommandError> {
+    if unit.version::<Basket>(id).await? == version {
+        settled(unit.decide::<Basket>(id, BasketCommand::Abandon).await)?;
+    }
     Ok(())
 }
 
@@ -126,8 +139,13 @@ async fn offer(unit: &mut Unit<'_>, product_id: ProductId) -> Result<Offer, Comm
     })
 }
 
-fn wind(unit: &mut Unit<'_>, id: BasketId, abandon_after: Duration) {
+async fn wind(
+    unit: &mut Unit<'_>,
+    id: BasketId,
+    abandon_after: Duration,
+) -> Result<(), CommandError> {
     let due_at = unit.now() + envelope::micros(abandon_after);
+    let forgotten = Forgotten { version: unit.version::<Basket>(id).await? };
     unit.timer(TimerChange::Set(Timer {
         owner: id.any(),
         name: TIMER,
@@ -137,7 +155,8 @@ fn wind(unit: &mut Unit<'_>, id: BasketId, abandon_after: Duration) {
             stream: id.any(),
             name: ABANDON.to_owned(),
             message_id: envelope::derived(id.uuid(), &format!("{TIMER}/{due_at}")),
-            payload: "{}".to_owned(),
+            payload: serde_json::to_string(&forgotten).map_err(encoding)?,
         },
     }));
+    Ok(())
 }
