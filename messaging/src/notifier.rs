@@ -6,10 +6,12 @@
 
 use std::{fmt, time::Duration};
 
+use anyhow::ensure;
+
 use futures_util::{FutureExt, future::BoxFuture};
 use hmac::{Hmac, KeyInit, Mac};
 use mallbots_domain::{
-    id::{Kind, NotificationId},
+    id::{EntityId, Kind, NotificationId},
     notifications::{Notification, NotificationCommand, NotificationDetails},
 };
 use mallbots_eventstore::{
@@ -23,15 +25,14 @@ use uuid::Uuid;
 use crate::{
     consumer::{Delivery, Failure, Handler, outcome, undecodable},
     contexts::settled,
-    retry::Backoff,
 };
 
 const REQUESTED: &str = "notifications.NotificationRequested";
 /// How long a webhook may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// How often a webhook is tried before the message has failed.
-const ATTEMPTS: u32 = 5;
-const BACKOFF: Backoff = Backoff { base: Duration::from_millis(200), cap: Duration::from_secs(5) };
+/// How often a webhook is tried before the message has failed: with the usual
+/// waits between, for some seconds.
+const ATTEMPTS: u32 = 8;
 
 /// How messages go out.
 pub enum Notifier {
@@ -53,7 +54,9 @@ impl Webhook {
     /// t=<unix seconds>,v1=<hex>`: HMAC-SHA-256 under `secret` over
     /// `<unix seconds>.<body>`.
     pub fn new(url: reqwest::Url, secret: impl Into<Vec<u8>>) -> anyhow::Result<Self> {
-        let client = reqwest::Client::builder().timeout(TIMEOUT).build()?;
+        // Whoever follows a redirect may end up with a request that says nothing.
+        let redirect = reqwest::redirect::Policy::none();
+        let client = reqwest::Client::builder().timeout(TIMEOUT).redirect(redirect).build()?;
         Ok(Self { url, secret: secret.into(), client })
     }
 
@@ -67,7 +70,8 @@ impl Webhook {
 
     async fn post(&self, id: NotificationId, body: String, now: i64) -> anyhow::Result<()> {
         let signature = self.signature(now / 1_000_000, &body)?;
-        self.client
+        let response = self
+            .client
             .post(self.url.clone())
             .header("content-type", "application/json")
             .header("idempotency-key", id.to_string())
@@ -75,9 +79,10 @@ impl Webhook {
             .body(body)
             .send()
             .await
-            .and_then(reqwest::Response::error_for_status)
             // The address may hold a secret.
             .map_err(reqwest::Error::without_url)?;
+        let status = response.status();
+        ensure!(status.is_success(), "the webhook answered {status}");
         Ok(())
     }
 }
@@ -105,14 +110,20 @@ impl Notifying {
         Self { ledger, notifier }
     }
 
-    async fn send(&self, id: NotificationId, details: &NotificationDetails) -> NotificationCommand {
+    /// Sends a message and says how it ended; an error if it is to be tried again.
+    async fn send(
+        &self,
+        id: NotificationId,
+        details: &NotificationDetails,
+        attempt: u32,
+    ) -> anyhow::Result<NotificationCommand> {
         let NotificationDetails { customer_id, sms_number, order_id, kind, text } = details;
         match &self.notifier {
             Notifier::Log => {
                 // The number is the customer's own: it stays out of the log.
                 info!(notification.id = %id, customer.id = %customer_id, order.id = %order_id,
                     notification.kind = kind.as_str(), text, "customer notified");
-                NotificationCommand::MarkSent
+                Ok(NotificationCommand::MarkSent)
             }
             Notifier::Webhook(webhook) => {
                 let body = serde_json::json!({
@@ -120,18 +131,12 @@ impl Notifying {
                     "orderId": order_id, "kind": kind, "text": text,
                 })
                 .to_string();
-                let mut tried = 0;
-                loop {
-                    tried += 1;
-                    match webhook.post(id, body.clone(), self.ledger.now()).await {
-                        Ok(()) => return NotificationCommand::MarkSent,
-                        Err(error) if tried >= ATTEMPTS => {
-                            return NotificationCommand::MarkFailed {
-                                reason: format!("{error:#}"),
-                            };
-                        }
-                        Err(_) => tokio::time::sleep(BACKOFF.after(tried)).await,
+                match webhook.post(id, body, self.ledger.now()).await {
+                    Ok(()) => Ok(NotificationCommand::MarkSent),
+                    Err(error) if attempt >= ATTEMPTS => {
+                        Ok(NotificationCommand::MarkFailed { reason: format!("{error:#}") })
                     }
+                    Err(error) => Err(error),
                 }
             }
         }
@@ -143,11 +148,13 @@ impl Handler for Notifying {
         "notifier"
     }
 
+    /// What a customer is told about one order is told in order.
     fn key(&self, message: &Recorded) -> Option<Uuid> {
         let requested = message.kind == MessageKind::Event
             && message.stream.kind == Kind::Notification
             && message.name == REQUESTED;
-        requested.then_some(message.stream.uuid)
+        let id = requested.then(|| message.stream.expect::<NotificationId>().ok()).flatten()?;
+        Some(id.order().uuid())
     }
 
     fn handle<'a>(&'a self, delivery: &'a Delivery) -> BoxFuture<'a, Result<(), Failure>> {
@@ -164,7 +171,9 @@ impl Handler for Notifying {
                 return Ok(());
             }
             let Some(details) = loaded.state.details() else { return Ok(()) };
-            let ended = self.send(id, details).await;
+            // Until the last attempt has failed: the engine waits and tries again.
+            let ended = self.send(id, details, delivery.attempt).await;
+            let ended = ended.map_err(|error| Failure::Unavailable(format!("{error:#}")))?;
             let metadata = message
                 .metadata()
                 .map_err(|error| undecodable(&error))?
