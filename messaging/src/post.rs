@@ -115,12 +115,13 @@ impl Starting<'_> {
     ) {
         let shutdown = self.shutdown.clone();
         self.tracker.spawn(async move {
+            // However it ends, by a panic too.
+            let _down = shutdown.clone().drop_guard();
             match task.await {
                 Ok(()) if shutdown.is_cancelled() => {}
                 Ok(()) => error!(task.name = name, "stopped early"),
                 Err(error) => error!(task.name = name, error = format!("{error:#}"), "failed"),
             }
-            shutdown.cancel();
         });
     }
 }
