@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use rand::Rng;
 
-/// Exponential back-off with full jitter, so that those who failed together do
-/// not come back together.
+/// Exponential back-off with jitter, so that those who failed together do not
+/// come back together.
 #[derive(Debug, Clone, Copy)]
 pub struct Backoff {
     /// The longest first wait.
@@ -15,7 +15,8 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// How long to wait after this many failures, from 1.
+    /// How long to wait after this many failures, from 1: at most twice as long
+    /// each time, at least half of that.
     #[must_use]
     pub fn after(&self, failures: u32) -> Duration {
         let doublings = failures.saturating_sub(1).min(20);
