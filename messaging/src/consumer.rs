@@ -8,27 +8,31 @@
 //! read after a restart: it follows behind the lowest message still at work.
 
 use std::{
+    any::Any,
     collections::{BTreeSet, HashMap, HashSet, VecDeque},
     panic::AssertUnwindSafe,
     sync::Arc,
     time::Duration,
 };
 
-use futures_util::{
-    FutureExt,
-    future::BoxFuture,
-    stream::{FuturesUnordered, StreamExt},
-};
+use futures_util::{FutureExt, future::BoxFuture};
 use mallbots_domain::id::{DeadLetterId, EntityId, PARTITIONS};
 use mallbots_eventstore::{
-    append::{InboxEntry, Take},
+    append::{Append, InboxEntry, Take},
+    connect::Backend,
     dead_letters::{DeadLetter, DeadLetterChange, DeadLetterFilter, DeadLetterPage},
-    error::{CommandError, StoreError},
+    error::{AppendError, CommandError, StoreError},
     ledger::{Ledger, Moment},
-    message::{Position, Recorded},
+    message::{Metadata, Position, Recorded},
     unit::Unit,
 };
-use tokio::{select, sync::watch, time};
+use sea_orm::{DbErr, RuntimeErr};
+use tokio::{
+    select,
+    sync::watch,
+    task::JoinSet,
+    time::{self, Instant},
+};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 use uuid::Uuid;
@@ -55,21 +59,37 @@ pub trait Handler: Send + Sync + 'static {
 pub struct Delivery {
     /// The message.
     pub message: Arc<Recorded>,
+    /// How often it was tried since it was read, this time included.
+    pub attempt: u32,
     consumer: &'static str,
-    dead_letter: Option<DeadLetterId>,
+    /// The dead letter it comes out of, when it was parked before.
+    letter: Option<Letter>,
+}
+
+/// A dead letter that is tried again.
+#[derive(Debug, Clone, Copy)]
+struct Letter {
+    id: DeadLetterId,
+    /// Where the order to try it again stands, on the last letter of that
+    /// order: it has been carried out when this one is dealt with.
+    order: Option<Position>,
 }
 
 impl Delivery {
     /// Writes into the unit that the message was handled, so that it cannot be
     /// handled again.
     pub fn accept(&self, unit: &mut Unit<'_>) {
-        match self.dead_letter {
-            Some(id) => unit.take(Take::DeadLetter { id }),
-            None => unit.inbox(InboxEntry {
-                consumer: self.consumer,
-                message_id: self.message.message_id,
-                position: self.message.position,
-            }),
+        unit.inbox(self.entry());
+        if let Some(Letter { id, .. }) = self.letter {
+            unit.take(Take::DeadLetter { id });
+        }
+    }
+
+    fn entry(&self) -> InboxEntry {
+        InboxEntry {
+            consumer: self.consumer,
+            message_id: self.message.message_id,
+            position: self.message.position,
         }
     }
 }
@@ -94,12 +114,41 @@ pub fn outcome<T>(result: Result<T, CommandError>) -> Result<(), Failure> {
             Err(Failure::Poison(format!("{}: {refusal}", refusal.reason)))
         }
         Err(error @ CommandError::KeyReused) => Err(Failure::Poison(error.to_string())),
-        Err(CommandError::Store(error @ StoreError::Undecodable { .. })) => {
-            Err(Failure::Poison(chain(&error)))
-        }
-        Err(error @ (CommandError::Contended | CommandError::Store(_))) => {
-            Err(Failure::Unavailable(chain(&error)))
-        }
+        Err(error @ CommandError::Contended) => Err(Failure::Unavailable(error.to_string())),
+        Err(CommandError::Store(error)) => Err(broke(&error)),
+    }
+}
+
+/// A database that is away comes back. What it refuses it refuses again, and
+/// history does not mend by itself.
+fn broke(error: &StoreError) -> Failure {
+    let reason = chain(error);
+    match error {
+        StoreError::Undecodable { .. } => Failure::Poison(reason),
+        StoreError::Hole { .. } => Failure::Failed(reason),
+        StoreError::Database(cause) if is_refusal(cause) => Failure::Failed(reason),
+        StoreError::Database(_)
+        | StoreError::InUse { .. }
+        | StoreError::File { .. }
+        | StoreError::Closed => Failure::Unavailable(reason),
+    }
+}
+
+/// Whether it is what was asked, not the database, that is at fault.
+fn is_refusal(error: &DbErr) -> bool {
+    let (DbErr::Query(RuntimeErr::SqlxError(error)) | DbErr::Exec(RuntimeErr::SqlxError(error))) =
+        error
+    else {
+        return false;
+    };
+    let Some(code) = error.as_database_error().and_then(|error| error.code()) else {
+        return false;
+    };
+    match code.len() {
+        // PostgreSQL's classes: bad data, broken constraint.
+        5 => code.starts_with("22") || code.starts_with("23"),
+        // SQLite's, the low byte: error (such as malformed JSON), constraint, mismatch.
+        _ => code.parse::<i32>().is_ok_and(|code| matches!(code & 0xFF, 1 | 19 | 20)),
     }
 }
 
@@ -121,6 +170,11 @@ pub struct ConsumerOptions {
     pub backoff: Backoff,
     /// How often the checkpoint is saved while it moves.
     pub checkpoint_every: Duration,
+    /// How long the checkpoint stays behind what is done where other processes
+    /// may be at the same messages: what the checkpoint has passed is taken
+    /// out of the inbox, and for so long another may lag without doing again
+    /// what is done.
+    pub linger: Duration,
 }
 
 impl Default for ConsumerOptions {
@@ -131,6 +185,7 @@ impl Default for ConsumerOptions {
             attempts: 5,
             backoff: Backoff { base: Duration::from_millis(50), cap: Duration::from_secs(5) },
             checkpoint_every: Duration::from_secs(1),
+            linger: Duration::from_secs(10),
         }
     }
 }
@@ -148,8 +203,8 @@ pub async fn run<H: Handler>(
     let checkpoints = ledger.checkpoints(name).await?;
     let at = |partition: u8| checkpoints.get(usize::from(partition)).copied().unwrap_or_default();
     let start = checkpoints.iter().min().copied().unwrap_or_default();
-    let parked =
-        ledger.parked_keys(name).await?.iter().filter_map(|key| key.parse().ok()).collect();
+    let parked = first_parked(&ledger, name).await?;
+    let handled = ledger.handled(name).await?;
     info!(consumer = name, position = start.0, "consumer starts");
 
     let mut tail = ledger.tail(start);
@@ -158,13 +213,19 @@ pub async fn run<H: Handler>(
         handler,
         options: options.clone(),
         shutdown: shutdown.clone(),
+        handled,
         parked,
+        retried: HashSet::new(),
         queues: HashMap::new(),
         ready: VecDeque::new(),
-        running: FuturesUnordered::new(),
+        running: JoinSet::new(),
         open: BTreeSet::new(),
         read_to: start,
     };
+    let mut trail = Trail::new(match ledger.database().kind {
+        Backend::Sqlite => Duration::ZERO,
+        Backend::Postgres => options.linger,
+    });
     let mut saved = start;
     progress.send_replace(start);
     let mut save = time::interval(options.checkpoint_every);
@@ -179,9 +240,9 @@ pub async fn run<H: Handler>(
         });
         select! {
             () = shutdown.cancelled() => break,
-            Some(finished) = desk.running.next() => desk.finish(finished).await,
+            Some(finished) = desk.running.join_next() => desk.finish(finished?).await,
             _ = save.tick() => {
-                saved = save_checkpoint(&ledger, name, saved, desk.done_to()).await;
+                saved = save_checkpoint(&ledger, name, saved, trail.mark(desk.done_to())).await;
             }
             batch = tail.next(512), if desk.open.len() < options.window => match batch {
                 Ok(batch) => for message in batch {
@@ -199,12 +260,57 @@ pub async fn run<H: Handler>(
     // Messages at work are finished; those that wait are read again next time.
     desk.ready.clear();
     desk.queues.clear();
-    while let Some(finished) = desk.running.next().await {
-        desk.finish(finished).await;
+    while let Some(finished) = desk.running.join_next().await {
+        desk.finish(finished?).await;
     }
-    save_checkpoint(&ledger, name, saved, desk.done_to()).await;
+    save_checkpoint(&ledger, name, saved, trail.mark(desk.done_to())).await;
     info!(consumer = name, position = desk.done_to().0, "consumer stopped");
     Ok(())
+}
+
+/// Where under each key the first parked message stands.
+async fn first_parked(
+    ledger: &Ledger,
+    name: &'static str,
+) -> Result<HashMap<Uuid, Position>, StoreError> {
+    let keys: Vec<_> = ledger.parked_keys(name).await?.into_iter().collect();
+    let mut first = HashMap::new();
+    if !keys.is_empty() {
+        // They come in ledger order.
+        for (consumer, key, position) in ledger.parked_positions(&keys).await? {
+            if consumer == name
+                && let Ok(key) = key.parse()
+            {
+                first.entry(key).or_insert(position);
+            }
+        }
+    }
+    Ok(first)
+}
+
+/// How far a consumer had come a while ago.
+struct Trail {
+    linger: Duration,
+    marks: VecDeque<(Instant, Position)>,
+    reached: Position,
+}
+
+impl Trail {
+    const fn new(linger: Duration) -> Self {
+        Self { linger, marks: VecDeque::new(), reached: Position(0) }
+    }
+
+    /// Marks where it is now, and says where it was.
+    fn mark(&mut self, now: Position) -> Position {
+        self.marks.push_back((Instant::now(), now));
+        while let Some((at, position)) = self.marks.front().copied()
+            && at.elapsed() >= self.linger
+        {
+            self.reached = position;
+            self.marks.pop_front();
+        }
+        self.reached
+    }
 }
 
 async fn save_checkpoint(
@@ -213,7 +319,7 @@ async fn save_checkpoint(
     saved: Position,
     done_to: Position,
 ) -> Position {
-    if done_to == saved {
+    if done_to <= saved {
         return saved;
     }
     let all: Vec<_> = (0..PARTITIONS).map(|partition| (partition, done_to)).collect();
@@ -232,13 +338,17 @@ struct Desk<H> {
     handler: Arc<H>,
     options: ConsumerOptions,
     shutdown: CancellationToken,
-    /// Keys whose messages are parked.
-    parked: HashSet<Uuid>,
+    /// What was handled before the restart and may be read again.
+    handled: HashSet<Uuid>,
+    /// Keys whose messages are parked, from where on.
+    parked: HashMap<Uuid, Position>,
+    /// Dead letters that are being tried again.
+    retried: HashSet<DeadLetterId>,
     /// What waits, by key. A key with a queue is at work or ready.
     queues: HashMap<Uuid, VecDeque<Delivery>>,
     /// Keys that could be worked on.
     ready: VecDeque<Uuid>,
-    running: FuturesUnordered<BoxFuture<'static, Finished>>,
+    running: JoinSet<Finished>,
     /// Positions not yet dealt with.
     open: BTreeSet<Position>,
     read_to: Position,
@@ -258,6 +368,8 @@ struct Parking {
     interrupted: bool,
 }
 
+const BEHIND: &str = "waits behind an earlier message";
+
 impl<H: Handler> Desk<H> {
     /// Everything up to here is handled or parked.
     fn done_to(&self) -> Position {
@@ -267,18 +379,21 @@ impl<H: Handler> Desk<H> {
     /// Takes a message that was read.
     async fn take(&mut self, message: Arc<Recorded>, seen: Position) {
         self.read_to = message.position;
-        if message.position <= seen {
+        if message.position <= seen || self.handled.remove(&message.message_id) {
             return;
         }
-        if let Some(control) = Control::of(&message, self.handler.name()) {
-            return self.control(control).await;
+        let consumer = self.handler.name();
+        if let Some(control) = Control::of(&message, consumer) {
+            return self.control(control, message.position).await;
         }
         let Some(key) = self.handler.key(&message) else { return };
-        let consumer = self.handler.name();
-        let delivery = Delivery { message, consumer, dead_letter: None };
-        self.open.insert(delivery.message.position);
-        if self.parked.contains(&key) {
-            self.park(key, delivery, "waits behind an earlier message", 0).await;
+        let position = message.position;
+        let delivery = Delivery { message, attempt: 0, consumer, letter: None };
+        self.open.insert(position);
+        // What stands before the first parked message was dealt with before a
+        // restart; if not by writing anything, it is looked at again.
+        if self.parked.get(&key).is_some_and(|first| *first <= position) {
+            self.park(key, &delivery, BEHIND, 0).await;
         } else {
             self.enqueue(key, delivery);
         }
@@ -298,16 +413,17 @@ impl<H: Handler> Desk<H> {
             && let Some(key) = self.ready.pop_front()
         {
             match self.queues.get_mut(&key).and_then(VecDeque::pop_front) {
-                Some(delivery) => self.running.push(
-                    attempt(
+                // A task of its own: what it holds while it waits, such as a
+                // connection, must not wait for the desk.
+                Some(delivery) => {
+                    self.running.spawn(attempt(
                         Arc::clone(&self.handler),
                         self.options.clone(),
                         self.shutdown.clone(),
                         key,
                         delivery,
-                    )
-                    .boxed(),
-                ),
+                    ));
+                }
                 None => {
                     self.queues.remove(&key);
                 }
@@ -318,27 +434,53 @@ impl<H: Handler> Desk<H> {
     async fn finish(&mut self, Finished { key, delivery, result }: Finished) {
         match result {
             Ok(()) => {
-                if let Some(id) = delivery.dead_letter {
-                    settle(&self.ledger, id).await;
+                if let Some(Letter { id, .. }) = delivery.letter {
+                    let mut failures = 0;
+                    while let Err(error) = self.settle(id, delivery.entry()).await {
+                        // If it is not written down, it is done again: as nothing.
+                        if self.goes_down(&error, &mut failures).await {
+                            return;
+                        }
+                    }
                 }
-                self.open.remove(&delivery.message.position);
+                self.close(&delivery);
                 let names = [self.handler.name(), &delivery.message.name];
                 self.ledger.reached(Moment::Handled, &names);
                 self.ready.push_back(key);
             }
             Err(Parking { interrupted: true, .. }) => {}
             Err(Parking { reason, attempts, interrupted: false }) => {
-                self.parked.insert(key);
-                self.park(key, delivery, &reason, attempts).await;
+                if !self.park(key, &delivery, &reason, attempts).await {
+                    // Somebody has settled it meanwhile.
+                    self.ready.push_back(key);
+                    return;
+                }
+                self.parked.insert(key, delivery.message.position);
                 for behind in self.queues.remove(&key).unwrap_or_default() {
-                    self.park(key, behind, "waits behind an earlier message", 0).await;
+                    self.park(key, &behind, BEHIND, 0).await;
                 }
             }
         }
     }
 
+    /// A delivery is dealt with.
+    fn close(&mut self, delivery: &Delivery) {
+        match delivery.letter {
+            Some(Letter { id, order }) => {
+                self.retried.remove(&id);
+                if let Some(order) = order {
+                    self.open.remove(&order);
+                }
+            }
+            None => {
+                self.open.remove(&delivery.message.position);
+            }
+        }
+    }
+
     /// Parks a message. Until that is written down, nothing else goes on.
-    async fn park(&mut self, key: Uuid, delivery: Delivery, reason: &str, attempts: i32) {
+    /// False if it was parked before and has been settled since.
+    async fn park(&mut self, key: Uuid, delivery: &Delivery, reason: &str, attempts: i32) -> bool {
         let consumer = self.handler.name();
         let message = &delivery.message;
         if attempts > 0 {
@@ -362,86 +504,122 @@ impl<H: Handler> Desk<H> {
             first_failed_at: self.ledger.now(),
             payload_override: None,
         };
-        if let Some(id) = delivery.dead_letter {
-            failed_again(&self.ledger, id, reason, attempts).await;
-            self.open.remove(&delivery.message.position);
-            return;
-        }
         let mut failures = 0;
-        while let Err(error) = self.ledger.park(&letter).await {
-            failures += 1;
-            warn!(consumer, error = chain(&error), "a message could not be parked");
-            select! {
-                // Read again after the restart.
-                () = self.shutdown.cancelled() => return,
-                () = time::sleep(self.options.backoff.after(failures)) => {}
+        loop {
+            let written = match delivery.letter {
+                None => self.ledger.park(&letter).await.map(|()| true),
+                // One that only waited behind another stays as it was.
+                Some(_) if attempts == 0 => Ok(true),
+                Some(Letter { id, .. }) => {
+                    let change = DeadLetterChange {
+                        reason: Some(reason.to_owned()),
+                        attempts: Some(attempts),
+                        payload_override: None,
+                    };
+                    self.ledger.update_dead_letter(id, &change).await
+                }
+            };
+            match written {
+                Ok(is_parked) => {
+                    self.close(delivery);
+                    return is_parked;
+                }
+                Err(error) => {
+                    // Not closed, it is read again after the restart.
+                    if self.goes_down(&error, &mut failures).await {
+                        return true;
+                    }
+                }
             }
         }
-        self.open.remove(&delivery.message.position);
     }
 
     /// An operator wants a dead letter retried or discarded: what is parked
     /// under its key goes back to work, in order.
-    async fn control(&mut self, control: Control) {
+    async fn control(&mut self, control: Control, position: Position) {
+        self.open.insert(position);
+        let mut failures = 0;
+        while let Err(error) = self.carry_out(&control, position).await {
+            if self.goes_down(&error, &mut failures).await {
+                return;
+            }
+        }
+    }
+
+    async fn carry_out(&mut self, control: &Control, position: Position) -> Result<(), StoreError> {
         let consumer = self.handler.name();
-        if let Control::Discard { id, .. } = control {
-            settle(&self.ledger, id).await;
+        if let Control::Discard { id, .. } = *control
+            && let Some(letter) = self.ledger.dead_letter(id).await?
+            && letter.consumer == consumer
+        {
+            let DeadLetter { message_id, position, .. } = letter;
+            self.settle(id, InboxEntry { consumer, message_id, position }).await?;
         }
         let key = control.key();
         let filter =
             DeadLetterFilter { consumer: Some(consumer.to_owned()), key: Some(key.to_string()) };
         let all = DeadLetterPage { after: None, limit: u32::MAX >> 1 };
-        let letters = match self.ledger.dead_letters(&filter, all).await {
-            Ok(letters) => letters,
-            Err(error) => {
-                warn!(consumer, error = chain(&error), "dead letters cannot be read");
-                return;
+        let mut deliveries = Vec::new();
+        for letter in self.ledger.dead_letters(&filter, all).await? {
+            if self.retried.contains(&letter.id) {
+                debug!(consumer, "the dead letter is tried again already");
+                continue;
             }
-        };
-        if !letters.is_empty() && self.queues.contains_key(&key) {
-            debug!(consumer, "the key is at work already");
-            return;
+            let Some(mut message) = self.ledger.message(letter.message_id).await? else {
+                self.ledger.discard_dead_letter(letter.id).await?;
+                continue;
+            };
+            if let Some(payload) = letter.payload_override {
+                Arc::make_mut(&mut message).payload = payload.into();
+            }
+            let letter = Some(Letter { id: letter.id, order: None });
+            deliveries.push(Delivery { message, attempt: 0, consumer, letter });
         }
+
         self.parked.remove(&key);
-        for letter in letters {
-            match self.ledger.message(letter.message_id).await {
-                Ok(Some(mut message)) => {
-                    if let Some(payload) = letter.payload_override {
-                        Arc::make_mut(&mut message).payload = payload.into();
-                    }
-                    let dead_letter = Some(letter.id);
-                    self.enqueue(key, Delivery { message, consumer, dead_letter });
-                }
-                Ok(None) => settle(&self.ledger, letter.id).await,
-                Err(error) => {
-                    warn!(consumer, error = chain(&error), "a dead letter cannot be read");
-                    self.parked.insert(key);
-                    return;
-                }
+        match deliveries.last_mut().and_then(|last| last.letter.as_mut()) {
+            Some(last) => last.order = Some(position),
+            None => {
+                self.open.remove(&position);
             }
         }
+        for delivery in deliveries {
+            self.retried.extend(delivery.letter.map(|letter| letter.id));
+            self.enqueue(key, delivery);
+        }
+        Ok(())
     }
-}
 
-/// A dead letter that was tried again failed again: it stays, with what went
-/// wrong this time. One that only waited behind it stays as it was.
-async fn failed_again(ledger: &Ledger, id: DeadLetterId, reason: &str, attempts: i32) {
-    if attempts == 0 {
-        return;
+    /// A dead letter is dealt with: it goes, and should its message be read
+    /// again it counts as handled.
+    async fn settle(&self, id: DeadLetterId, entry: InboxEntry) -> Result<(), StoreError> {
+        let metadata = Metadata::begin(entry.consumer, entry.message_id);
+        let takes = vec![Take::DeadLetter { id }];
+        let append = Append { inbox: Some(entry), takes, ..Append::new(metadata) };
+        match self.ledger.append(append).await {
+            // What was handled is in the inbox already.
+            Err(AppendError::Handled) => self.ledger.discard_dead_letter(id).await,
+            Err(AppendError::Store(error)) => Err(error),
+            Ok(_)
+            | Err(
+                AppendError::Gone
+                | AppendError::Conflict { .. }
+                | AppendError::Answered
+                | AppendError::Claimed { .. },
+            ) => Ok(()),
+        }
     }
-    let change = DeadLetterChange {
-        reason: Some(reason.to_owned()),
-        attempts: Some(attempts),
-        payload_override: None,
-    };
-    if let Err(error) = ledger.update_dead_letter(id, &change).await {
-        warn!(error = chain(&error), "a dead letter was not brought up to date");
-    }
-}
 
-async fn settle(ledger: &Ledger, id: DeadLetterId) {
-    if let Err(error) = ledger.discard_dead_letter(id).await {
-        warn!(error = chain(&error), "a settled dead letter was left behind");
+    /// Waits before something is written again that could not be written. True
+    /// if the process goes down first.
+    async fn goes_down(&self, error: &StoreError, failures: &mut u32) -> bool {
+        let consumer = self.handler.name();
+        warn!(consumer, error = chain(error), "dead letters cannot be kept");
+        *failures += 1;
+        select! {
+            () = self.shutdown.cancelled() => true,
+            () = time::sleep(self.options.backoff.after(*failures)) => false,
+        }
     }
 }
 
@@ -451,13 +629,14 @@ async fn attempt<H: Handler>(
     options: ConsumerOptions,
     shutdown: CancellationToken,
     key: Uuid,
-    delivery: Delivery,
+    mut delivery: Delivery,
 ) -> Finished {
     let mut failures = 0;
-    let mut tried = 0;
     let result = loop {
-        tried += 1;
-        let handled = AssertUnwindSafe(handler.handle(&delivery)).catch_unwind().await;
+        delivery.attempt += 1;
+        let tried = delivery.attempt;
+        let handling = async { handler.handle(&delivery).await };
+        let handled = AssertUnwindSafe(handling).catch_unwind().await;
         let parking = |reason, interrupted| {
             let attempts = i32::try_from(tried).unwrap_or(i32::MAX);
             Err(Parking { reason, attempts, interrupted })
@@ -465,7 +644,7 @@ async fn attempt<H: Handler>(
         match handled {
             Ok(Ok(())) => break Ok(()),
             Ok(Err(Failure::Poison(reason))) => break parking(reason, false),
-            Err(_) => break parking("the handler panicked".to_owned(), false),
+            Err(panic) => break parking(panicked(&*panic), false),
             Ok(Err(Failure::Failed(reason))) => {
                 failures += 1;
                 if failures >= options.attempts {
@@ -483,6 +662,16 @@ async fn attempt<H: Handler>(
         }
     };
     Finished { key, delivery, result }
+}
+
+/// What a handler said when it panicked.
+fn panicked(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.map_or_else(
+        || "the handler panicked".to_owned(),
+        |text| format!("the handler panicked: {text}"),
+    )
 }
 
 /// An error with all its sources, for logs.
