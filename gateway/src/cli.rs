@@ -28,8 +28,13 @@ pub struct Cli {
 pub enum Command {
     /// Opens the mall and serves it until it is told to stop. The default.
     Serve,
+    /// Brings the database to what this version needs, and ends. `serve` does it too.
+    Migrate,
     /// Prints the GraphQL schema.
     Schema,
+    /// Serves a mall with simulated customers and bots, in which everything moves.
+    /// It is kept in ./mallbots-demo, and quiet, if nothing else is said.
+    Demo(DemoArgs),
     /// Keeps a running mall busy, and tells how it did.
     Busywork(BusyworkArgs),
 }
@@ -42,6 +47,7 @@ Examples:
   MALLBOTS_LISTEN=[::1]:80 mallbots        each option is also a variable
   DATABASE_URL=postgres://… mallbots       … on PostgreSQL instead of files
   mallbots --config mall.toml              … with settings from a file
+  DATABASE_URL=postgres://… mallbots migrate   the tables, before the first server starts
   mallbots schema > schema.graphql         the schema, for tools
 
 Settings without an option come from the environment or the file, for example

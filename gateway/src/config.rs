@@ -157,10 +157,20 @@ impl Config {
         flags: &SettingsArgs,
         environment: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
+        Self::load_over(&[], flags, environment)
+    }
+
+    /// The same over other defaults.
+    pub fn load_over(
+        defaults: &[(&str, &str)],
+        flags: &SettingsArgs,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let defaults = defaults.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
         let environment = settings_of(environment);
         let file = flags.config.clone().or_else(|| environment.get("config").map(PathBuf::from));
 
-        let mut figment = Figment::new();
+        let mut figment = Figment::from(Layer::of(Place::Defaults, defaults.collect()));
         let mut in_file = BTreeSet::new();
         if let Some(file) = &file {
             let toml = read(file)?;
@@ -218,6 +228,7 @@ enum Place {
     Flags,
     Environment,
     File(PathBuf),
+    Defaults,
 }
 
 impl Place {
@@ -227,6 +238,7 @@ impl Place {
             Self::Flags => format!("--{}", key.replace('_', "-")),
             Self::Environment => format!("{PREFIX}{}", key.to_ascii_uppercase()),
             Self::File(file) => format!("{key} in {}", file.display()),
+            Self::Defaults => key.to_owned(),
         }
     }
 }
@@ -532,6 +544,23 @@ mod tests {
         assert_eq!(config.data, Path::new("/environment"));
         assert_eq!(config.currency, Currency::Eur);
         assert_eq!(config.sagas.retries, 3);
+    }
+
+    #[test]
+    fn a_command_may_have_defaults_of_its_own() {
+        let defaults = [("data", "mallbots-demo"), ("log", "warn")];
+        let load = |environment: &[(&str, &str)]| {
+            let environment =
+                environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+            Config::load_over(&defaults, &SettingsArgs::default(), environment).unwrap()
+        };
+        let config = load(&[]);
+        assert_eq!(
+            (config.data.as_path(), config.log.filter.as_str()),
+            (Path::new("mallbots-demo"), "warn")
+        );
+        let config = load(&[("MALLBOTS_DATA", "/elsewhere")]);
+        assert_eq!(config.data, Path::new("/elsewhere"));
     }
 
     #[test]

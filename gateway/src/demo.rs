@@ -16,6 +16,7 @@ mod seed;
 mod story;
 
 use std::{
+    process::ExitCode,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -30,7 +31,12 @@ use tokio::{task::JoinSet, time::sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::client::{Backoff, CallError, Client, Problem, operations::Operation};
+use crate::{
+    cli::DemoArgs,
+    client::{Backoff, CallError, Client, Extensions, Problem, operations::Operation, url_of},
+    config::Config,
+    startup,
+};
 
 /// How the mall moves.
 #[derive(Debug, Clone, PartialEq)]
@@ -79,6 +85,27 @@ pub async fn simulate(options: Options, cancel: CancellationToken) -> anyhow::Re
     }
 }
 
+/// Settings of the demonstration that differ from the usual defaults: a mall of
+/// its own, and a log that leaves room for the story.
+pub const DEFAULTS: [(&str, &str); 2] = [("data", "mallbots-demo"), ("log", "warn")];
+
+/// The command: serves the mall, and simulates people in it.
+pub async fn command(args: &DemoArgs, config: &Config) -> anyhow::Result<ExitCode> {
+    let &DemoArgs { pace, seed, customers, bots } = args;
+    let stopped = startup::serve_with(config, |application| {
+        let options = Options {
+            url: url_of(application.address()),
+            pace,
+            seed: seed.unwrap_or_else(|| u64::from(rand::rng().random::<u32>())),
+            customers,
+            bots,
+            tell: true,
+        };
+        application.lifecycle().spawn("demonstration", |stop| simulate(options, stop));
+    });
+    Ok(stopped.await?.into())
+}
+
 /// What everybody in the mall shares.
 #[derive(Debug)]
 struct Town {
@@ -122,7 +149,7 @@ impl Town {
     where
         T: DeserializeOwned + Send,
     {
-        let patience = Duration::from_secs(3600);
+        let patience = Duration::from_hours(1);
         match self.client.insist(&operation, patience, |_| ()).await {
             Ok(answer) => Ok(answer),
             Err(CallError::Refused(problem)) if is_life(problem.code()) => Err(Refused(problem)),
@@ -135,7 +162,7 @@ impl Town {
                 sleep(Duration::from_secs(1)).await;
                 Err(Refused(Box::new(Problem {
                     message: error.to_string(),
-                    extensions: crate::client::Extensions::default(),
+                    extensions: Extensions::default(),
                 })))
             }
         }
@@ -153,7 +180,7 @@ impl Town {
         R: Send,
     {
         loop {
-            let mut backoff = Backoff::lasting(Duration::from_secs(3600));
+            let mut backoff = Backoff::lasting(Duration::from_hours(1));
             let mut changes = loop {
                 match self.client.subscribe(&operation()).await {
                     Ok(changes) => break changes,

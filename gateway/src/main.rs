@@ -11,7 +11,7 @@ use mallbots_gateway::{
     busywork,
     cli::{Cli, Command},
     config::Config,
-    startup, telemetry,
+    demo, mall, startup, telemetry,
 };
 
 #[global_allocator]
@@ -23,18 +23,37 @@ const WRONG_USAGE: u8 = 2;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     match cli.command.clone().unwrap_or(Command::Serve) {
-        Command::Serve => {
-            let config = match Config::load(&cli.settings, std::env::vars()) {
-                Ok(config) => config,
-                Err(error) => return fail(&error.into(), WRONG_USAGE),
-            };
-            serve(&config).unwrap_or_else(|error| fail(&error, 1))
-        }
+        Command::Serve => configured(&cli, &[], serve),
+        Command::Migrate => configured(&cli, &[], migrate),
+        Command::Demo(args) => configured(&cli, &demo::DEFAULTS, |config| {
+            telemetry::start(&config.log).context("starting the log")?;
+            block_on(demo::command(&args, config))
+        }),
         Command::Busywork(args) => {
             block_on(busywork::command(&args)).unwrap_or_else(|error| fail(&error, 1))
         }
         Command::Schema => print(&startup::sdl()).unwrap_or_else(|error| fail(&error, 1)),
     }
+}
+
+/// Does what needs the settings, if they are good.
+fn configured(
+    cli: &Cli,
+    defaults: &[(&str, &str)],
+    work: impl Fn(&Config) -> anyhow::Result<ExitCode>,
+) -> ExitCode {
+    match Config::load_over(defaults, &cli.settings, std::env::vars()) {
+        Ok(config) => work(&config).unwrap_or_else(|error| fail(&error, 1)),
+        Err(error) => fail(&error.into(), WRONG_USAGE),
+    }
+}
+
+fn migrate(config: &Config) -> anyhow::Result<ExitCode> {
+    telemetry::start(&config.log).context("starting the log")?;
+    block_on(async {
+        mall::Databases::open(config).await?;
+        print("The tables are as this version needs them.\n")
+    })
 }
 
 fn serve(config: &Config) -> anyhow::Result<ExitCode> {

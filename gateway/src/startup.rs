@@ -333,6 +333,11 @@ impl Application {
         self.address
     }
 
+    /// What runs in the process besides.
+    pub fn lifecycle(&self) -> &Lifecycle {
+        &self.lifecycle
+    }
+
     /// Serves until it is told to stop, and then closes in order.
     pub async fn run_until_stopped(self, signals: StopSignals) -> Stopped {
         let Self { listener, router, lifecycle, readiness, shutdown_timeout, .. } = self;
@@ -367,6 +372,14 @@ impl Application {
 
 /// Opens the mall and serves it until it is told to stop.
 pub async fn serve(config: &Config) -> anyhow::Result<Stopped> {
+    serve_with(config, |_| ()).await
+}
+
+/// The same, with more work in the process: it is begun when the address is known.
+pub async fn serve_with(
+    config: &Config,
+    begin: impl FnOnce(&Application),
+) -> anyhow::Result<Stopped> {
     for name in &config.ignored {
         warn!(name, "this variable looks like a setting but is none");
     }
@@ -377,6 +390,7 @@ pub async fn serve(config: &Config) -> anyhow::Result<Stopped> {
         () = abort.cancelled() => return Ok(Stopped::Aborted),
     };
     announce(application.address());
+    begin(&application);
     Ok(application.run_until_stopped(signals).await)
 }
 

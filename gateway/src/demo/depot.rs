@@ -50,7 +50,7 @@ pub(super) async fn work(town: Arc<Town>) {
     for number in 1..=town.options.bots {
         clerks.spawn(clerk(Arc::clone(&board), number));
     }
-    town.watch(|| shopping_lists_changed(&OURS), |list| board.pin(list)).await
+    town.watch(|| shopping_lists_changed(&OURS), |list| board.pin(list)).await;
 }
 
 impl Board {
