@@ -227,3 +227,6 @@ impl Shift {
         StdRng::seed_from_u64(self.options.seed.wrapping_add(u64::from(number) << 32))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,4 @@
-//! A client of the mall: GraphQL over HTTP, and over WebSockets for what is
+//! A client of the mall: GraphQL over HTTP, and over a socket for what is
 //! watched.
 //!
 //! The load generator, the demonstration and the tests come in through this,
@@ -210,7 +210,7 @@ impl Client {
         key: Option<&IdempotencyKey>,
     ) -> Result<T, CallError> {
         let data = self.post(operation.body(), key).await?;
-        operation.read(&data)
+        only(&data)
     }
 
     /// Asks until there is an answer, for as long as patience lasts, a

@@ -113,7 +113,9 @@ impl Tally {
         ];
         match outcome {
             Outcome::Ok { changed } => {
-                counts.into_iter().for_each(|counts| counts.ok += 1);
+                for counts in counts {
+                    counts.ok += 1;
+                }
                 if let Some(id) = changed {
                     books.acknowledged += 1;
                     if books.record {
@@ -122,12 +124,16 @@ impl Tally {
                 }
             }
             Outcome::Refused { code, reason } => {
-                counts.into_iter().for_each(|counts| counts.refused += 1);
+                for counts in counts {
+                    counts.refused += 1;
+                }
                 let key = (job, code.to_owned(), reason.to_owned());
                 *books.refusals.entry(key).or_default() += 1;
             }
             Outcome::Failed { code, message } => {
-                counts.into_iter().for_each(|counts| counts.failed += 1);
+                for counts in counts {
+                    counts.failed += 1;
+                }
                 let key = (job, operation, code.to_owned());
                 books.faults.entry(key).or_insert((0, message)).0 += 1;
             }

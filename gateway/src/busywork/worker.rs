@@ -201,7 +201,7 @@ impl Worker {
 const A_MOMENT: Duration = Duration::from_millis(5);
 
 /// How long the mall may be away at the very start.
-const FIRST_PATIENCE: Duration = Duration::from_secs(10);
+const FIRST_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Why an order was not seen where it was wanted.
 enum Lost {

@@ -15,10 +15,8 @@ use mallbots_domain::{
     ordering::OrderStatus,
     payments::invoice::InvoiceStatus,
 };
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Value, json, value::RawValue};
-
-use super::CallError;
 
 /// One operation of one field, ready to be sent, that answers with a `T`.
 pub struct Operation<T> {
@@ -114,12 +112,6 @@ impl<T> Operation<T> {
             "query": self.document,
             "variables": self.variables,
         })
-    }
-}
-
-impl<T: DeserializeOwned> Operation<T> {
-    pub(super) fn read(&self, data: &RawValue) -> Result<T, CallError> {
-        super::only(data)
     }
 }
 

@@ -1,7 +1,12 @@
 //! What is watched: the protocol `graphql-transport-ws`, a socket for each
 //! subscription.
 
-use std::{fmt, marker::PhantomData, time::Duration};
+use std::{
+    fmt,
+    marker::PhantomData,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use futures_util::{SinkExt, StreamExt};
 use reqwest::{
@@ -29,7 +34,7 @@ use super::{Answer, CallError, Client, Problem, Said, operations::Operation};
 const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a mall may be silent: it pings three times as often.
-const SILENCE: Duration = Duration::from_secs(60);
+const SILENCE: Duration = Duration::from_mins(1);
 
 /// The operation's name on its socket, on which it is alone.
 const ID: &str = "1";
@@ -82,7 +87,8 @@ impl Heard {
 
 /// Something that is being watched. Dropping it ends it.
 pub struct Subscription<T> {
-    socket: WebSocketStream<Upgraded>,
+    /// Never locked: it lets threads share what they cannot reach without `&mut`.
+    socket: Mutex<WebSocketStream<Upgraded>>,
     over: bool,
     item: PhantomData<fn() -> T>,
 }
@@ -96,7 +102,7 @@ impl<T> fmt::Debug for Subscription<T> {
 impl<T: DeserializeOwned> Subscription<T> {
     pub(super) async fn open(client: &Client, operation: &Operation<T>) -> Result<Self, CallError> {
         let open = async {
-            let socket = upgrade(client).await?;
+            let socket = Mutex::new(upgrade(client).await?);
             let mut this = Self { socket, over: false, item: PhantomData };
             this.say(&Said::ConnectionInit).await?;
             loop {
@@ -133,7 +139,7 @@ impl<T: DeserializeOwned> Subscription<T> {
     async fn item(&mut self) -> Result<Option<T>, CallError> {
         loop {
             match self.hear().await? {
-                Heard::Next(answer) => return super::only(&*answer.data()?).map(Some),
+                Heard::Next(answer) => return super::only(&answer.data()?).map(Some),
                 Heard::Refused(problems) => {
                     let problem = problems.into_iter().next();
                     let problem =
@@ -150,17 +156,21 @@ impl<T: DeserializeOwned> Subscription<T> {
     /// Says goodbye properly.
     pub async fn close(mut self) {
         // A mall that is gone already needs no goodbye.
-        let _ = timeout(OPEN_TIMEOUT, self.socket.close(None)).await;
+        let _ = timeout(OPEN_TIMEOUT, self.socket().close(None)).await;
+    }
+
+    fn socket(&mut self) -> &mut WebSocketStream<Upgraded> {
+        self.socket.get_mut().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn say(&mut self, message: &Said<'_>) -> Result<(), CallError> {
         let text = serde_json::to_string(message).map_err(CallError::garbled)?;
-        self.socket.send(Message::text(text)).await.map_err(CallError::unreachable)
+        self.socket().send(Message::text(text)).await.map_err(CallError::unreachable)
     }
 
     async fn hear(&mut self) -> Result<Heard, CallError> {
         loop {
-            let heard = timeout(SILENCE, self.socket.next());
+            let heard = timeout(SILENCE, self.socket().next());
             match heard.await.map_err(CallError::unreachable)? {
                 Some(Ok(Message::Text(text))) => {
                     return Heard::read(&text).map_err(CallError::garbled);

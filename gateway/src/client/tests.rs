@@ -30,11 +30,14 @@ enum Script {
     BreakOff,
 }
 
+/// What was sent: its idempotency key, and its body.
+type Heard = (Option<String>, Value);
+
 /// A mall that follows a script and remembers what was sent.
 #[derive(Clone, Default)]
 struct Mall {
     script: Arc<Mutex<VecDeque<Script>>>,
-    heard: Arc<Mutex<Vec<(Option<String>, Value)>>>,
+    heard: Arc<Mutex<Vec<Heard>>>,
 }
 
 impl Mall {
