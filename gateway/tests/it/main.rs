@@ -2,6 +2,9 @@
 
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "what cannot go on has failed")]
 
-mod transport;
-
+mod live;
 mod process;
+mod refusals;
+mod scenarios;
+mod support;
+mod transport;
