@@ -36,7 +36,7 @@ use mallbots_testing::{
     ledgers::Tasks,
 };
 use sea_orm::sqlx::{
-    self, ConnectOptions, Connection,
+    self, ConnectOptions,
     postgres::{PgConnectOptions, PgConnection},
     sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous},
 };

@@ -65,6 +65,8 @@ impl Database {
                 Durability::Normal => SqliteSynchronous::Normal,
             })
             .foreign_keys(false)
+            // What a burst has made the log grow to is given back.
+            .pragma("journal_size_limit", "67108864")
             .busy_timeout(Duration::from_secs(5))
             .statement_cache_capacity(STATEMENTS)
             // Rows come from another thread: few hand-overs, not one a row.

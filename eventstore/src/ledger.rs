@@ -405,6 +405,10 @@ impl Ledger {
                 answer.await.map_err(|_| StoreError::Closed)?
             }
             Pools::Postgres(pool) => {
+                if let [(sql, args)] = &*statements {
+                    let done = sql::for_postgres(sql, args).execute(pool).await;
+                    return Ok(done.map_err(broken)?.rows_affected());
+                }
                 let mut transaction = pool.begin().await.map_err(broken)?;
                 let mut changed = 0;
                 for (sql, args) in &statements {

@@ -54,3 +54,46 @@ impl Upcasters {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn upcasters() -> Upcasters {
+        Upcasters::default()
+            .with("mall.Moved", 1, |old| json!({ "steps": old["steps"], "second": true }))
+            .with("mall.Moved", 2, |old| json!({ "strides": old["steps"] }))
+    }
+
+    #[test]
+    fn each_step_leads_to_the_next() {
+        let upcasters = upcasters();
+        assert_eq!(upcasters.schema_version("mall.Moved"), 3);
+        let current = |version, payload| upcasters.current("mall.Moved", version, payload).unwrap();
+        assert_eq!(current(1, "{\"steps\":2}"), "{\"strides\":2}");
+        assert_eq!(current(2, "{\"steps\":2}"), "{\"strides\":2}");
+    }
+
+    #[test]
+    fn what_is_of_today_is_left_as_it_is() {
+        let upcasters = upcasters();
+        assert_eq!(upcasters.schema_version("mall.Rested"), 1);
+        for (name, version) in [("mall.Moved", 3), ("mall.Moved", 9), ("mall.Rested", 1)] {
+            let current = upcasters.current(name, version, "{ \"a\": 1 }").unwrap();
+            assert!(matches!(current, Cow::Borrowed("{ \"a\": 1 }")));
+        }
+    }
+
+    #[test]
+    fn an_old_payload_that_is_not_json_is_an_error() {
+        assert!(upcasters().current("mall.Moved", 1, "nonsense").is_err());
+    }
+
+    #[test]
+    #[should_panic(expected = "upcasters are registered in order")]
+    fn a_step_out_of_order_is_not_taken() {
+        let _ = upcasters().with("mall.Moved", 5, |old| old);
+    }
+}

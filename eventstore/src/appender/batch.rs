@@ -247,6 +247,30 @@ impl<'r> Touched<'r> {
         (verdicts, writes)
     }
 
+    /// What the requests would write if nothing stood in their way.
+    #[cfg(test)]
+    pub(super) fn pretend(mut self, requests: &'r [Request]) -> Writes<'r> {
+        let mut writes = Writes::default();
+        for request in requests {
+            for take in &request.takes {
+                match take {
+                    Take::Timer { owner, name, due_at } => {
+                        self.timers.name((*owner, name)).before = Some(*due_at);
+                    }
+                    Take::DeadLetter { id } => self.letters.name(*id).there = true,
+                }
+            }
+            for release in &request.releases {
+                *self.claims.name((release.scope, &release.key)) =
+                    Holder { before: Some(release.owner), now: Some(release.owner) };
+            }
+            assert!(self.admit(request, &mut Vec::new()).is_ok());
+            self.accept(request, &mut writes);
+        }
+        self.settle(&mut writes);
+        writes
+    }
+
     /// Carries a request out on what is touched, up to the first thing that
     /// stands in its way.
     ///

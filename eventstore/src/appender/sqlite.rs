@@ -289,3 +289,102 @@ const fn found(part: Part) -> (&'static str, &'static str) {
         Part::Letters => ("1, NULL", "CROSS JOIN dead_letters AS f ON f.id = k.a"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use mallbots_domain::id::{BasketId, DeadLetterId, EntityId};
+    use sea_orm::sqlx::{Connection, Row, raw_sql};
+    use tokio::sync::oneshot;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{
+        append::{
+            Append, Claim, IdempotencyEntry, InboxEntry, NewEvent, NewMessage, StreamWrite, Take,
+            Timer, TimerChange,
+        },
+        appender::request::Request,
+        message::{MessageKind, Metadata, Position, Version},
+        upcast::Upcasters,
+    };
+
+    const TABLES: &str = include_str!("../../../migrations/src/ledger/m0001_ledger.sqlite.sql");
+
+    /// An append with something in each part.
+    fn everything() -> Append {
+        let id = BasketId::from_uuid(Uuid::now_v7()).any();
+        let message = NewMessage {
+            kind: MessageKind::Command,
+            stream: id,
+            name: "testing.DoIt".to_owned(),
+            message_id: Uuid::now_v7(),
+            payload: "{}".to_owned(),
+        };
+        let claim = |key: &str| Claim { scope: "sku", key: key.to_owned(), owner: id };
+        let event = NewEvent {
+            name: "testing.Done".to_owned(),
+            schema_version: 1,
+            payload: "{}".to_owned(),
+        };
+        let timer = Timer { owner: id, name: "alarm", due_at: 1, message: message.clone() };
+        Append {
+            streams: vec![StreamWrite { stream: id, expected: Version(0), events: vec![event] }],
+            messages: vec![message.clone()],
+            inbox: Some(InboxEntry {
+                consumer: "one",
+                message_id: message.message_id,
+                position: Position(1),
+            }),
+            idempotency: Some(IdempotencyEntry {
+                caller: "anna".to_owned(),
+                key: "key".to_owned(),
+                fingerprint: "f".to_owned(),
+                result: "null".to_owned(),
+            }),
+            claims: vec![claim("a")],
+            releases: vec![claim("b")],
+            timers: vec![TimerChange::Set(timer), TimerChange::Clear { owner: id, name: "other" }],
+            takes: vec![
+                Take::Timer { owner: id, name: "taken".to_owned(), due_at: 1 },
+                Take::DeadLetter { id: DeadLetterId::from_uuid(Uuid::now_v7()) },
+            ],
+            ..Append::new(Metadata::begin("tester", Uuid::now_v7()))
+        }
+    }
+
+    async fn plan(connection: &mut SqliteConnection, statements: &str) -> Vec<String> {
+        let mut steps = Vec::new();
+        for statement in statements.split(';').filter(|sql| !sql.trim().is_empty()) {
+            if statement != "BEGIN IMMEDIATE" {
+                let explain = format!("EXPLAIN QUERY PLAN {statement}");
+                let rows = raw_sql(AssertSqlSafe(explain)).fetch_all(&mut *connection).await;
+                steps.extend(rows.unwrap().iter().map(|row| row.get::<String, _>("detail")));
+            }
+        }
+        steps
+    }
+
+    #[tokio::test]
+    async fn nothing_is_found_by_scanning_a_table() {
+        let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+        raw_sql(TABLES).execute(&mut connection).await.unwrap();
+        let (reply, _) = oneshot::channel();
+        let upcasters = Upcasters::default();
+        let request = Request::new(everything(), Vec::new(), &upcasters, reply).unwrap();
+        let requests = [request];
+
+        let mut looking = Statement::default();
+        for probe in Touched::by(&requests).probes() {
+            looking.look(&probe).unwrap();
+        }
+        let mut writing = Statement::default();
+        writing.write(&Touched::by(&requests).pretend(&requests), 1).unwrap();
+
+        for sql in [looking.sql, writing.sql] {
+            for step in plan(&mut connection, &sql).await {
+                let is_scan = step.starts_with("SCAN") && !step.contains("json_each");
+                assert!(!is_scan, "{step}");
+            }
+        }
+    }
+}

@@ -126,7 +126,9 @@ async fn count_once(ledger: &Ledger, id: BasketId, number: i64) -> bool {
 }
 
 fn acknowledge(id: BasketId, version: i64) {
-    writeln!(stdout(), "\nack {id} {version}").unwrap();
+    // Past the test harness, which would keep it for itself.
+    let mut out = stdout();
+    writeln!(out, "\nack {id} {version}").unwrap();
 }
 
 /// Runs the victim and returns it with what it says.

@@ -108,7 +108,7 @@ pub(super) async fn d43_an_event_that_cannot_be_read_is_an_error(test: TestLedge
     let (id, other) = (new_id(), new_id());
     test.ledger.execute::<Tally>(id, open(9), &metadata()).await.unwrap();
     let mut append = write(id, 1, &["a", "b"]);
-    append.streams[0].events[0].payload = "{\"other\":1}".to_owned();
+    append.streams[0].events[0].payload = String::from("{\"other\":1}");
     test.ledger.append(append).await.unwrap();
     let broken = test.ledger.load::<Tally>(id).await;
     assert!(
@@ -133,8 +133,8 @@ pub(super) async fn old_shapes_of_events_are_brought_up_to_date(test: TestLedger
     test.ledger.execute::<Tally>(id, open(9), &metadata()).await.unwrap();
     let mut append = write(id, 1, &["", "", "third"]);
     let events = &mut append.streams[0].events;
-    events[0].payload = "{\"number\":1}".to_owned();
-    events[1].payload = "{\"text\":\"second\"}".to_owned();
+    events[0].payload = String::from("{\"number\":1}");
+    events[1].payload = String::from("{\"text\":\"second\"}");
     events[1].schema_version = 2;
     events[2].schema_version = 3;
     test.ledger.append(append).await.unwrap();

@@ -201,7 +201,7 @@ pub(super) async fn a_payload_that_is_not_json_is_refused_alone(test: TestLedger
     gate.wait_for_appender();
     let (good, bad, also_good) = (new_id(), new_id(), new_id());
     let mut broken = write(bad, 0, &["x"]);
-    broken.streams[0].events[0].payload = "{\"note\":\"x\"}, [".to_owned();
+    broken.streams[0].events[0].payload = String::from("{\"note\":\"x\"}, [");
     let mut one = pin!(ledger.append(write(good, 0, &["one"])));
     let mut two = pin!(ledger.append(broken));
     let mut three = pin!(ledger.append(write(also_good, 0, &["three"])));
