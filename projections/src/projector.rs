@@ -153,14 +153,14 @@ impl Projector {
         };
         // Between two statements is as good a place to stop as any: what is not
         // committed is taken in again.
-        stop.run_until_cancelled(async {
+        let all = Box::pin(async {
             tokio::join!(follow, async {
                 if let Some(workshop) = workshop {
                     workshop.await;
                 }
             })
-        })
-        .await;
+        });
+        stop.run_until_cancelled(all).await;
     }
 
     /// Goes on from what is committed, until something comes in between.

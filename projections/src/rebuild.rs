@@ -93,8 +93,10 @@ impl Rebuilds {
 
     /// Asks for a rebuild, and fails if one is under way.
     pub(crate) fn begin(&self, name: &str) -> Result<(), RebuildError> {
-        let (name, _) =
-            families().into_iter().find(|(known, _)| *known == name).ok_or(RebuildError::Unknown)?;
+        let (name, _) = families()
+            .into_iter()
+            .find(|(known, _)| *known == name)
+            .ok_or(RebuildError::Unknown)?;
         let began = self.underway.send_if_modified(|underway| {
             let free = underway.is_none();
             if free {
@@ -149,7 +151,11 @@ pub(crate) async fn run(
         match rebuild(name, &rebuilds, &swaps, &ledger, &db, backend).await {
             Ok(position) => info!(projection = name, position = position.0, "rebuild swapped in"),
             Err(error) => {
-                warn!(projection = name, error = &error as &dyn std::error::Error, "rebuild failed");
+                warn!(
+                    projection = name,
+                    error = &error as &dyn std::error::Error,
+                    "rebuild failed"
+                );
             }
         }
         if let Err(error) = discard(&db, backend).await {

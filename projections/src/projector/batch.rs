@@ -100,8 +100,6 @@ impl Batch {
     }
 }
 
-/// Where and when it happened.
-
 /// An event as what it says. `None` for streams that nothing is shown of.
 pub(crate) fn decode(
     message: &Recorded,

@@ -3,10 +3,7 @@
 use mallbots_eventstore::connect::Backend;
 use serde_json::json;
 
-use crate::{
-    library::{Library, on_each_database},
-    mall::busy,
-};
+use crate::{library::Library, mall::busy};
 
 on_each_database!(batches_of_any_size_make_equal_tables, what_is_delivered_twice_is_taken_in_once,);
 

@@ -11,12 +11,17 @@ use mallbots_eventstore::{
     connect::Backend,
     message::{Metadata, Position},
 };
-use mallbots_projections::{changes::Heard, orders, reads::StaleRead, stores};
+use mallbots_projections::{
+    changes::{Change, Heard},
+    orders,
+    reads::StaleRead,
+    stores,
+};
 use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
 use crate::{
-    library::{Library, on_each_database},
+    library::Library,
     mall::{Mall, busy, id},
 };
 
@@ -32,22 +37,22 @@ const PATIENCE: Duration = Duration::from_secs(20);
 async fn a_commit_is_announced_once_with_all_it_changed(backend: Backend) {
     let mall = busy(4, 4);
     let mut library = Library::new(backend).await;
-    let mut changes = library.reads.changes();
+    let mut feed = library.reads.changes();
     library.take_in(&mall.messages, mall.messages.len()).await;
 
-    let Some(Heard::Changed(changed)) = changes.next().await else { panic!() };
+    let Some(Heard::Changed(changed)) = feed.next().await else { panic!() };
     assert_eq!(changed.position, library.reads.position());
     assert!(changed.rows.is_sorted_by_key(|change| change.position));
     let ids: HashSet<_> = changed.rows.iter().map(|change| change.id).collect();
     assert_eq!(ids.len(), changed.rows.len());
-    let kinds: HashSet<_> = changed.rows.iter().map(|change| change.kind()).collect();
+    let kinds: HashSet<_> = changed.rows.iter().map(Change::kind).collect();
     let silent = [Kind::DeadLetter];
     assert_eq!(kinds, Kind::ALL.iter().copied().filter(|k| !silent.contains(k)).collect());
 
     // Who watches an order hears of all that belongs to it.
     let order = id::<BasketId>(1).order();
     let about: Vec<Kind> =
-        changed.rows.iter().filter(|c| c.concerns(order.any())).map(|c| c.kind()).collect();
+        changed.rows.iter().filter(|c| c.concerns(order.any())).map(Change::kind).collect();
     for kind in [
         Kind::Order,
         Kind::Saga,
@@ -66,7 +71,7 @@ async fn a_commit_is_announced_once_with_all_it_changed(backend: Backend) {
     library.take_in(&mall.messages, 100).await;
     let (library, projector) = library.split();
     drop(projector);
-    assert_eq!(changes.next().await, None);
+    assert_eq!(feed.next().await, None);
     assert_eq!(library.reads.changes().next().await, None);
 }
 
@@ -79,11 +84,11 @@ async fn who_falls_behind_is_told_so() {
         mall.ask::<Store>(store, StoreCommand::EnableParticipation);
     }
     let mut library = Library::new(Backend::Sqlite).await;
-    let mut changes = library.reads.changes();
+    let mut feed = library.reads.changes();
     library.take_in(&mall.messages, 1).await;
-    assert_eq!(changes.next().await, Some(Heard::Missed));
+    assert_eq!(feed.next().await, Some(Heard::Missed));
     // And hears again what comes.
-    let Some(Heard::Changed(changed)) = changes.next().await else { panic!() };
+    let Some(Heard::Changed(changed)) = feed.next().await else { panic!() };
     assert_eq!(changed.rows[0].id, store.any());
 }
 
@@ -91,19 +96,19 @@ fn metadata() -> Metadata {
     Metadata::begin("admin", Uuid::from_u128(7))
 }
 
-async fn create<P>(library: &Library<P>, n: u32) -> Position {
+async fn create<P: Sync>(library: &Library<P>, n: u32) -> Position {
     let command = StoreCommand::Create { name: name("Store"), location: name("Level 1") };
     let ledger = &library.ledger.ledger;
     ledger.execute::<Store>(id(n), command, &metadata()).await.unwrap().position
 }
 
 async fn a_projector_follows_the_ledger_until_it_is_told_to_stop(backend: Backend) {
-    let library = Library::new(backend).await;
+    let library = Library::on(backend, backend).await;
     let before = create(&library, 1).await;
     let stop = library.ledger.tasks.shutdown.child_token();
     let ledger = library.ledger.ledger.clone();
     let (library, projector) = library.split();
-    let running = tokio::task::spawn(projector.run(ledger, stop.clone()));
+    let running = library.ledger.tasks.tracker.spawn(projector.run(ledger, stop.clone()));
 
     library.reads.reached(before, PATIENCE).await.unwrap();
     for n in 2..20 {
@@ -132,7 +137,7 @@ async fn what_merely_fails_is_tried_again(backend: Backend) {
     let (library, projector) = library.split();
     let database = &library.views.database.write;
     database.execute_unprepared("ALTER TABLE stores RENAME TO mislaid").await.unwrap();
-    let running = tokio::task::spawn(projector.run(ledger, stop.clone()));
+    let running = library.ledger.tasks.tracker.spawn(projector.run(ledger, stop.clone()));
 
     let position = create(&library, 1).await;
     let late = library.reads.reached(position, Duration::from_millis(200)).await;
@@ -149,9 +154,10 @@ async fn what_merely_fails_is_tried_again(backend: Backend) {
 async fn a_read_waits_until_it_is_not_stale(backend: Backend) {
     let mall = busy(1, 1);
     let mut library = Library::new(backend).await;
-    let end = Position(mall.messages.len() as i64);
+    let end = mall.end();
     let reads = library.reads.clone();
-    let waiting = tokio::task::spawn(async move { reads.reached(end, PATIENCE).await });
+    let waiting =
+        library.ledger.tasks.tracker.spawn(async move { reads.reached(end, PATIENCE).await });
     library.take_in(&mall.messages, 10).await;
     waiting.await.unwrap().unwrap();
     library.reads.reached(Position(0), Duration::ZERO).await.unwrap();

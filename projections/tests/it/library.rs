@@ -3,7 +3,11 @@
 
 use std::sync::Arc;
 
-use mallbots_eventstore::{connect::Backend, message::Recorded};
+use mallbots_eventstore::{
+    append::{Append, NewEvent, NewMessage, StreamWrite},
+    connect::Backend,
+    message::{MessageKind, Metadata, Recorded, Version},
+};
 use mallbots_projections::{
     baskets, bots, customers, invoices, notifications, orders, parked, payments, products,
     projector::Projector, reads::Reads, sagas, shopping_lists, stores, timeline,
@@ -16,6 +20,7 @@ use sea_orm::{
     ConnectionTrait, DatabaseConnection, EntityTrait, Iterable, PrimaryKeyToColumn, QueryOrder,
 };
 use serde_json::{Map, Value};
+use uuid::Uuid;
 
 /// A read side of its own. Its projector waits to be given messages, or to be
 /// taken away and run.
@@ -34,7 +39,20 @@ impl Library {
     /// The same, with a word in the ear of those who read.
     pub(crate) async fn with(backend: Backend, tell: impl FnOnce(&mut DatabaseConnection)) -> Self {
         // The history comes from the test; the ledger only lends its clock.
-        let ledger = TestLedger::open(Backend::Sqlite).await.unwrap();
+        Self::build(Backend::Sqlite, backend, tell).await
+    }
+
+    /// The same, where it matters where the ledger is.
+    pub(crate) async fn on(ledger: Backend, backend: Backend) -> Self {
+        Self::build(ledger, backend, |_| {}).await
+    }
+
+    async fn build(
+        ledger: Backend,
+        backend: Backend,
+        tell: impl FnOnce(&mut DatabaseConnection),
+    ) -> Self {
+        let ledger = TestLedger::open(ledger).await.unwrap();
         let mut views = databases::fresh_views(backend).await.unwrap();
         tell(&mut views.database.read);
         let (projector, reads) = Projector::open(&views.database, &ledger.ledger).await.unwrap();
@@ -62,7 +80,14 @@ impl Library {
     }
 }
 
-impl<P> Library<P> {
+impl<P: Sync> Library<P> {
+    /// Writes a history into the ledger.
+    pub(crate) async fn record(&self, messages: &[Arc<Recorded>]) {
+        for batch in messages.chunks(200) {
+            self.ledger.ledger.append(append(batch)).await.unwrap();
+        }
+    }
+
     /// Every row of every table.
     pub(crate) async fn dump(&self) -> Value {
         let mut dump = Map::new();
@@ -116,20 +141,44 @@ impl<P> Library<P> {
     }
 }
 
-/// The same case on each database.
-macro_rules! on_each_database {
-    ($($(#[$attribute:meta])* $case:ident),* $(,)?) => {
-        mod sqlite {
-            $($(#[$attribute])* #[tokio::test] async fn $case() {
-                super::$case(mallbots_eventstore::connect::Backend::Sqlite).await;
-            })*
+/// The same history, as far as an append can write it.
+fn append(batch: &[Arc<Recorded>]) -> Append {
+    let mut streams: Vec<StreamWrite> = Vec::new();
+    let mut sent = Vec::new();
+    for message in batch {
+        if message.kind != MessageKind::Event {
+            sent.push(NewMessage {
+                kind: message.kind,
+                stream: message.stream,
+                name: message.name.clone(),
+                message_id: message.message_id,
+                payload: message.payload.to_string(),
+            });
+            continue;
         }
-        mod postgres {
-            $($(#[$attribute])* #[tokio::test] async fn $case() {
-                super::$case(mallbots_eventstore::connect::Backend::Postgres).await;
-            })*
+        let event = NewEvent {
+            name: message.name.clone(),
+            schema_version: message.schema_version,
+            payload: message.payload.to_string(),
+        };
+        match streams.iter_mut().find(|write| write.stream == message.stream) {
+            Some(write) => write.events.push(event),
+            None => streams.push(StreamWrite {
+                stream: message.stream,
+                expected: Version(message.version.0 - 1),
+                events: vec![event],
+            }),
         }
-    };
+    }
+    Append {
+        metadata: Metadata::begin("bench", Uuid::from_u128(1)),
+        streams,
+        messages: sent,
+        inbox: None,
+        idempotency: None,
+        claims: Vec::new(),
+        releases: Vec::new(),
+        timers: Vec::new(),
+        takes: Vec::new(),
+    }
 }
-
-pub(crate) use on_each_database;

@@ -62,10 +62,15 @@ pub(crate) enum Ending {
 pub(crate) struct Mall {
     /// What was recorded.
     pub(crate) messages: Vec<Arc<Recorded>>,
-    states: HashMap<AnyId, (Box<dyn Any>, i64)>,
+    states: HashMap<AnyId, (Box<dyn Any + Send + Sync>, i64)>,
 }
 
 impl Mall {
+    /// Where its history ends.
+    pub(crate) fn end(&self) -> Position {
+        self.messages.last().map_or(Position(0), |message| message.position)
+    }
+
     /// Asks something of an aggregate. What it refuses does not happen.
     pub(crate) fn ask<A: Aggregate>(&mut self, id: A::Id, command: A::Command) -> Vec<A::Event> {
         let (state, version) = self.state::<A>(id);
@@ -89,11 +94,6 @@ impl Mall {
         })
     }
 
-    /// How many of the messages are events.
-    pub(crate) fn events(&self) -> usize {
-        self.messages.iter().filter(|message| message.kind == MessageKind::Event).count()
-    }
-
     /// Records a message, one millisecond after the one before.
     pub(crate) fn record(
         &mut self,
@@ -105,7 +105,7 @@ impl Mall {
     ) {
         let position = i64::try_from(self.messages.len()).unwrap() + 1;
         let message_id =
-            0x0191_0000_0000_7000_8000_0000_0000_0000 + position.unsigned_abs() as u128;
+            0x0191_0000_0000_7000_8000_0000_0000_0000 + u128::from(position.unsigned_abs());
         self.messages.push(Arc::new(Recorded {
             position: Position(position),
             kind,
@@ -446,7 +446,9 @@ impl Life {
             }
             Stage::Shop(0) => {
                 let busy = mall.state::<Bot>(self.bot).0.list_id().is_some();
-                if !busy {
+                if busy {
+                    Stage::Shop(0)
+                } else {
                     let bot_id = self.bot;
                     mall.ask::<ShoppingList>(list, ShoppingListCommand::Assign { bot_id });
                     mall.ask::<Bot>(bot_id, BotCommand::Assign { list_id: list });
@@ -457,8 +459,6 @@ impl Life {
                     } else {
                         Stage::Shop(1)
                     }
-                } else {
-                    Stage::Shop(0)
                 }
             }
             Stage::Shop(at) => {

@@ -9,7 +9,9 @@ use mallbots_eventstore::{
     message::{MessageKind, Position, Recorded, Version},
 };
 use mallbots_projections::{
-    baskets, orders,
+    baskets,
+    changes::Heard,
+    orders,
     page::PageRequest,
     parked::{self, ParkedRow},
     projector::{ProjectError, Projector},
@@ -18,7 +20,7 @@ use mallbots_projections::{
 use sea_orm::ConnectionTrait;
 
 use crate::{
-    library::{Library, on_each_database},
+    library::Library,
     mall::{Mall, busy, id},
 };
 
@@ -96,7 +98,7 @@ async fn an_event_that_cannot_be_decoded_parks_its_stream_only(backend: Backend)
 
     let statuses = library.reads.projections().await.unwrap();
     for status in statuses {
-        assert_eq!(status.position, Position(mall.messages.len() as i64));
+        assert_eq!(status.position, mall.end());
         let parked = if status.name == "orders" { letters.len() } else { 0 };
         assert_eq!(status.parked, parked as u64, "{}", status.name);
     }
@@ -161,12 +163,12 @@ async fn a_parked_stream_is_taken_in_once_it_is_mended(backend: Backend) {
     library.views.database.write.execute_unprepared(&mend).await.unwrap();
     let heard = mall.messages.len();
     say(&mut mall, "Retry", &parked[0]);
-    let mut changes = library.reads.changes();
+    let mut feed = library.reads.changes();
     library.take_in(&mall.messages[heard..], 100).await;
 
     library.assert_equals(&clean).await;
-    let heard = changes.next().await.unwrap();
-    let mallbots_projections::changes::Heard::Changed(changed) = heard else { panic!() };
+    let heard = feed.next().await.unwrap();
+    let Heard::Changed(changed) = heard else { panic!() };
     assert_eq!(changed.rows.len(), 1);
     assert!(changed.rows[0].concerns(basket.any()));
 
@@ -215,7 +217,7 @@ async fn a_discarded_event_is_passed_over(backend: Backend) {
     library.take_in(&mall.messages[heard..], 100).await;
     assert_eq!(letters(&library).await, []);
     let row = baskets::by_id(&library.reads, basket).await.unwrap().unwrap();
-    assert_eq!(row.version, of_basket.len() as i64);
+    assert_eq!(usize::try_from(row.version), Ok(of_basket.len()));
 }
 
 async fn of_two_projectors_one_takes_a_batch_in(backend: Backend) {

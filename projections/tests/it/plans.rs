@@ -22,7 +22,7 @@ use mallbots_projections::{
 use sea_orm::{ConnectionTrait, Statement, TransactionTrait};
 
 use crate::{
-    library::{Library, on_each_database},
+    library::Library,
     mall::{busy, id},
 };
 

@@ -28,7 +28,7 @@ use mallbots_projections::{
 };
 
 use crate::{
-    library::{Library, on_each_database},
+    library::Library,
     mall::{Mall, busy, id},
 };
 
