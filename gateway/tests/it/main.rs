@@ -2,6 +2,7 @@
 
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "what cannot go on has failed")]
 
+mod busywork;
 mod live;
 mod process;
 mod refusals;
