@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "what cannot go on has failed")]
 
 mod busywork;
+mod kills;
 mod live;
 mod process;
 mod refusals;
