@@ -25,10 +25,13 @@ impl MigratorTrait for ViewsMigrator {
 /// Runs the statements of the database at hand.
 async fn run(manager: &SchemaManager<'_>, sqlite: &str, postgres: &str) -> Result<(), DbErr> {
     let connection = manager.get_connection();
-    let statements = match connection.get_database_backend() {
-        DatabaseBackend::Postgres => postgres,
-        DatabaseBackend::Sqlite => sqlite,
-        other => return Err(DbErr::Migration(format!("{other:?} is not supported"))),
+    let backend = connection.get_database_backend();
+    let statements = if backend == DatabaseBackend::Postgres {
+        postgres
+    } else if backend == DatabaseBackend::Sqlite {
+        sqlite
+    } else {
+        return Err(DbErr::Migration(format!("{backend:?} is not supported")));
     };
     connection.execute_unprepared(statements).await.map(drop)
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use mallbots_domain::id::{AnyId, BasketId, EntityId};
 use mallbots_eventstore::{
     connect::Backend,
-    message::{MessageKind, Position, Recorded, Version},
+    message::{MessageKind, Recorded, Version},
 };
 use mallbots_projections::{
     baskets,

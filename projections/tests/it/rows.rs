@@ -22,7 +22,7 @@ use mallbots_domain::{
     testing::{money, name, pieces, reason},
     text::{Description, SmsNumber},
 };
-use mallbots_eventstore::{connect::Backend, message::Position};
+use mallbots_eventstore::connect::Backend;
 use mallbots_projections::{
     baskets, bots, customers, invoices,
     notifications::{self, NotificationStatus},
