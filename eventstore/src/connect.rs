@@ -2,6 +2,7 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
+use log::LevelFilter;
 use sea_orm::{
     DatabaseConnection, DbErr, RuntimeErr, SqlxPostgresConnector, SqlxSqliteConnector,
     sqlx::{
@@ -20,6 +21,10 @@ use crate::error::StoreError;
 const SQLITE_READERS: u32 = 4;
 /// How many prepared statements a connection keeps.
 const STATEMENTS: usize = 256;
+
+/// Statements are logged for those who ask for `sqlx::query=trace`, never with
+/// what they carry.
+const LOGGED_AT: LevelFilter = LevelFilter::Trace;
 
 /// Which database it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,7 +76,8 @@ impl Database {
             .statement_cache_capacity(STATEMENTS)
             // Rows come from another thread: few hand-overs, not one a row.
             .row_buffer_size(1_024)
-            .disable_statement_logging();
+            .log_statements(LOGGED_AT)
+            .log_slow_statements(LevelFilter::Off, Duration::MAX);
 
         // The writer comes first: it makes the file and turns the WAL on.
         let write = sqlite_pool(1).connect_with(options.clone()).await.map_err(broken)?;
@@ -95,7 +101,8 @@ impl Database {
             .map_err(broken)?
             .application_name("mallbots")
             .statement_cache_capacity(STATEMENTS)
-            .disable_statement_logging();
+            .log_statements(LOGGED_AT)
+            .log_slow_statements(LevelFilter::Off, Duration::MAX);
         let pool = PgPoolOptions::new()
             .max_connections(max_connections)
             .acquire_timeout(Duration::from_secs(10))
