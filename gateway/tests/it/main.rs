@@ -3,10 +3,12 @@
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "what cannot go on has failed")]
 
 mod busywork;
+mod economy;
 mod kills;
 mod live;
 mod process;
 mod refusals;
 mod scenarios;
+mod schema;
 mod support;
 mod transport;
