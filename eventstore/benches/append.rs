@@ -1,7 +1,9 @@
 //! What writing to the ledger and reading from it costs, against what the
 //! database itself can do on the same machine in the same minutes.
 //!
-//! `cargo bench -p mallbots-eventstore -- [sqlite|postgres|load] [--seconds N] [--runs N]`
+//! `cargo bench -p mallbots-eventstore -- [sqlite|postgres|load] [--seconds N] [--runs N] [--tasks N] [--url URL]`
+//!
+//! PostgreSQL is the tests' own server, or an empty database at the URL.
 
 #![expect(
     clippy::expect_used,
@@ -12,6 +14,7 @@
 )]
 
 use std::{
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -27,10 +30,11 @@ use mallbots_domain::{
 use mallbots_eventstore::{
     append::{Append, NewEvent, StreamWrite},
     clock::Clock,
-    connect::{Backend, Database},
+    connect::{Backend, Database, Durability},
     ledger::{Ledger, LedgerOptions},
     message::{Metadata, Version},
 };
+use mallbots_migrations::LedgerMigrator;
 use mallbots_testing::{
     databases::{FreshDatabase, fresh},
     ledgers::Tasks,
@@ -40,6 +44,7 @@ use sea_orm::sqlx::{
     postgres::{PgConnectOptions, PgConnection},
     sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous},
 };
+use sea_orm_migration::MigratorTrait;
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 use uuid::Uuid;
@@ -128,6 +133,14 @@ fn new_id() -> BasketId {
 struct Plan {
     time: Duration,
     runs: usize,
+    /// Only with so many tasks, if it says so.
+    tasks: Option<usize>,
+}
+
+impl Plan {
+    fn wants(&self, tasks: usize) -> bool {
+        self.tasks.is_none_or(|only| only == tasks)
+    }
 }
 
 /// What came of it: how many a second, and how long one took.
@@ -198,9 +211,43 @@ fn head(title: &str) {
     println!("|{:-<46}|{:->13}|{:->13}|{:-<26}|", "", "", "", "");
 }
 
-async fn open(place: &FreshDatabase, options: LedgerOptions) -> (Ledger, Tasks) {
+/// Where to measure.
+struct Place {
+    address: String,
+    kind: Backend,
+    /// Dropped with this, unless it is somebody else's.
+    _fresh: Option<FreshDatabase>,
+}
+
+impl Place {
+    async fn new(kind: Backend, url: Option<&str>) -> Self {
+        match url.filter(|_| kind == Backend::Postgres) {
+            Some(url) => {
+                let database = Database::postgres(url, 2).await.unwrap();
+                LedgerMigrator::up(&database.write, None).await.unwrap();
+                Self { address: url.to_owned(), kind, _fresh: None }
+            }
+            None => {
+                let fresh = fresh(kind).await.unwrap();
+                Self { address: fresh.address(), kind, _fresh: Some(fresh) }
+            }
+        }
+    }
+
+    async fn connect(&self) -> Database {
+        match self.kind {
+            Backend::Sqlite => {
+                let path = Path::new(&self.address).join("ledger.db");
+                Database::sqlite(&path, Durability::Full).await.unwrap()
+            }
+            Backend::Postgres => Database::postgres(&self.address, 8).await.unwrap(),
+        }
+    }
+}
+
+async fn open(place: &Place, options: LedgerOptions) -> (Ledger, Tasks) {
     let tasks = Tasks::default();
-    let database: Database = place.connect().await.unwrap();
+    let database = place.connect().await;
     let ledger =
         Ledger::open(database, Clock::System, &tasks.tracker, tasks.shutdown.clone(), options);
     (ledger.await.unwrap(), tasks)
@@ -238,16 +285,16 @@ fn append(id: BasketId, expected: i64, events: usize) -> Append {
     }
 }
 
-async fn plain_postgres(place: &FreshDatabase) -> PgConnection {
-    let options: PgConnectOptions = place.address().parse().unwrap();
+async fn plain_postgres(place: &Place) -> PgConnection {
+    let options: PgConnectOptions = place.address.parse().unwrap();
     options.disable_statement_logging().connect().await.unwrap()
 }
 
-async fn postgres(plan: Plan) {
+async fn postgres(plan: Plan, url: Option<&str>) {
     const INSERT: &str =
         "INSERT INTO plain_events (stream, version, name, payload) VALUES ($1, 1, $2, $3::jsonb)";
 
-    let place = fresh(Backend::Postgres).await.unwrap();
+    let place = Place::new(Backend::Postgres, url).await;
     sqlx::raw_sql(
         "CREATE TABLE plain_events (position bigserial PRIMARY KEY, stream text NOT NULL,
             version bigint NOT NULL, name text NOT NULL, payload jsonb NOT NULL,
@@ -284,33 +331,44 @@ async fn postgres(plan: Plan) {
         inserts.push(measured);
     }
     let (ledger, tasks) = open(&place, LedgerOptions::default()).await;
-    let measured = measure(plan, 1, |_| an_append(&ledger)).await;
-    row("append, 1 task", measured, Some(("1 plain", inserts[0].per_second)));
-    let lone = measure(plan, 1, |_| an_execute(&ledger)).await;
-    row("execute, 1 task", lone, Some(("1 plain", inserts[0].per_second)));
-    for tasks in [32, 256] {
-        let measured = measure(plan, tasks, |_| an_execute(&ledger)).await;
-        row(
-            &format!("execute, {tasks} tasks"),
-            measured,
-            Some(("32 plain", inserts[1].per_second)),
+    ledger_rows(plan, &ledger, inserts[0], ("32 plain", inserts[1])).await;
+    tasks.end().await;
+}
+
+/// The ledger, alone against one insert and in a crowd against many.
+async fn ledger_rows(
+    plan: Plan,
+    ledger: &Ledger,
+    one: Measured,
+    (name, many): (&'static str, Measured),
+) {
+    if plan.wants(1) {
+        let append = measure(plan, 1, |_| an_append(ledger)).await;
+        row("append, 1 task", append, Some(("1 plain", one.per_second)));
+        let execute = measure(plan, 1, |_| an_execute(ledger)).await;
+        row("execute, 1 task", execute, Some(("1 plain", one.per_second)));
+        println!(
+            "| a lone append costs {:.2} plain inserts, a lone execute {:.2}",
+            append.median.as_secs_f64() / one.median.as_secs_f64(),
+            execute.median.as_secs_f64() / one.median.as_secs_f64(),
         );
     }
-    println!(
-        "a lone execute costs {:.2} plain inserts",
-        lone.median.as_secs_f64() / inserts[0].median.as_secs_f64()
-    );
-    tasks.end().await;
+    for tasks in [32, 256] {
+        if plan.wants(tasks) {
+            let measured = measure(plan, tasks, |_| an_execute(ledger)).await;
+            row(&format!("execute, {tasks} tasks"), measured, Some((name, many.per_second)));
+        }
+    }
 }
 
 async fn sqlite(plan: Plan) {
     const INSERT: &str =
         "INSERT INTO plain_events (stream, version, name, payload) VALUES ($1, 1, $2, $3)";
 
-    let place = fresh(Backend::Sqlite).await.unwrap();
+    let place = Place::new(Backend::Sqlite, None).await;
     // In a file of its own, as only one may write to the ledger's.
     let options = SqliteConnectOptions::new()
-        .filename(place.folder().unwrap().join("plain.db"))
+        .filename(Path::new(&place.address).join("plain.db"))
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
@@ -345,24 +403,13 @@ async fn sqlite(plan: Plan) {
     .await;
     row("plain inserts, one a transaction", insert, None);
     let (ledger, tasks) = open(&place, LedgerOptions::default()).await;
-    let measured = measure(plan, 1, |_| an_append(&ledger)).await;
-    row("append, 1 task", measured, Some(("plain", insert.per_second)));
-    let lone = measure(plan, 1, |_| an_execute(&ledger)).await;
-    row("execute, 1 task", lone, Some(("plain", insert.per_second)));
-    for tasks in [32, 256] {
-        let measured = measure(plan, tasks, |_| an_execute(&ledger)).await;
-        row(&format!("execute, {tasks} tasks"), measured, Some(("plain", insert.per_second)));
-    }
-    println!(
-        "a lone execute costs {:.2} plain inserts",
-        lone.median.as_secs_f64() / insert.median.as_secs_f64()
-    );
+    ledger_rows(plan, &ledger, insert, ("1 plain", insert)).await;
     tasks.end().await;
     drop(connection);
 }
 
-async fn load(plan: Plan, kind: Backend) {
-    let place = fresh(kind).await.unwrap();
+async fn load(plan: Plan, kind: Backend, url: Option<&str>) {
+    let place = Place::new(kind, url).await;
     // Nothing is kept in memory, so that each load goes to the database.
     let options = LedgerOptions { cache_capacity: 0, ..LedgerOptions::default() };
     let (ledger, tasks) = open(&place, options).await;
@@ -431,7 +478,10 @@ fn main() {
     let plan = Plan {
         time: Duration::from_secs(number("--seconds", 2)),
         runs: usize::try_from(number("--runs", 3)).expect("a small number"),
+        tasks: usize::try_from(number("--tasks", 0)).ok().filter(|tasks| *tasks > 0),
     };
+    let url = arguments.iter().position(|argument| argument == "--url");
+    let url = url.and_then(|at| arguments.get(at + 1)).map(String::as_str);
     let named = |name: &str| arguments.iter().any(|argument| argument == name);
     let all = !["sqlite", "postgres", "load"].into_iter().any(named);
 
@@ -439,14 +489,14 @@ fn main() {
         tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         if all || named("postgres") {
-            postgres(plan).await;
+            postgres(plan, url).await;
         }
         if all || named("sqlite") {
             sqlite(plan).await;
         }
         if all || named("load") {
             for kind in [Backend::Sqlite, Backend::Postgres] {
-                load(plan, kind).await;
+                load(plan, kind, url).await;
             }
         }
     });

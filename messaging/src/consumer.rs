@@ -26,7 +26,7 @@ use mallbots_eventstore::{
     message::{Metadata, Position, Recorded},
     unit::Unit,
 };
-use sea_orm::{DbErr, RuntimeErr};
+use sea_orm::{DbErr, RuntimeErr, sqlx::error::DatabaseError};
 use tokio::{
     select,
     sync::watch,
@@ -141,7 +141,7 @@ fn is_refusal(error: &DbErr) -> bool {
     else {
         return false;
     };
-    let Some(code) = error.as_database_error().and_then(|error| error.code()) else {
+    let Some(code) = error.as_database_error().and_then(DatabaseError::code) else {
         return false;
     };
     match code.len() {
@@ -204,7 +204,7 @@ pub async fn run<H: Handler>(
     let at = |partition: u8| checkpoints.get(usize::from(partition)).copied().unwrap_or_default();
     let start = checkpoints.iter().min().copied().unwrap_or_default();
     let parked = first_parked(&ledger, name).await?;
-    let handled = ledger.handled(name).await?;
+    let seen_before = ledger.handled(name).await?;
     info!(consumer = name, position = start.0, "consumer starts");
 
     let mut tail = ledger.tail(start);
@@ -213,7 +213,7 @@ pub async fn run<H: Handler>(
         handler,
         options: options.clone(),
         shutdown: shutdown.clone(),
-        handled,
+        seen_before,
         parked,
         retried: HashSet::new(),
         queues: HashMap::new(),
@@ -222,7 +222,7 @@ pub async fn run<H: Handler>(
         open: BTreeSet::new(),
         read_to: start,
     };
-    let mut trail = Trail::new(match ledger.database().kind {
+    let mut marks = Trail::new(match ledger.database().kind {
         Backend::Sqlite => Duration::ZERO,
         Backend::Postgres => options.linger,
     });
@@ -242,7 +242,7 @@ pub async fn run<H: Handler>(
             () = shutdown.cancelled() => break,
             Some(finished) = desk.running.join_next() => desk.finish(finished?).await,
             _ = save.tick() => {
-                saved = save_checkpoint(&ledger, name, saved, trail.mark(desk.done_to())).await;
+                saved = save_checkpoint(&ledger, name, saved, marks.mark(desk.done_to())).await;
             }
             batch = tail.next(512), if desk.open.len() < options.window => match batch {
                 Ok(batch) => for message in batch {
@@ -263,7 +263,7 @@ pub async fn run<H: Handler>(
     while let Some(finished) = desk.running.join_next().await {
         desk.finish(finished?).await;
     }
-    save_checkpoint(&ledger, name, saved, trail.mark(desk.done_to())).await;
+    save_checkpoint(&ledger, name, saved, marks.mark(desk.done_to())).await;
     info!(consumer = name, position = desk.done_to().0, "consumer stopped");
     Ok(())
 }
@@ -339,7 +339,7 @@ struct Desk<H> {
     options: ConsumerOptions,
     shutdown: CancellationToken,
     /// What was handled before the restart and may be read again.
-    handled: HashSet<Uuid>,
+    seen_before: HashSet<Uuid>,
     /// Keys whose messages are parked, from where on.
     parked: HashMap<Uuid, Position>,
     /// Dead letters that are being tried again.
@@ -379,7 +379,7 @@ impl<H: Handler> Desk<H> {
     /// Takes a message that was read.
     async fn take(&mut self, message: Arc<Recorded>, seen: Position) {
         self.read_to = message.position;
-        if message.position <= seen || self.handled.remove(&message.message_id) {
+        if message.position <= seen || self.seen_before.remove(&message.message_id) {
             return;
         }
         let consumer = self.handler.name();
@@ -635,13 +635,13 @@ async fn attempt<H: Handler>(
     let result = loop {
         delivery.attempt += 1;
         let tried = delivery.attempt;
-        let handling = async { handler.handle(&delivery).await };
-        let handled = AssertUnwindSafe(handling).catch_unwind().await;
+        let work = async { handler.handle(&delivery).await };
+        let outcome = AssertUnwindSafe(work).catch_unwind().await;
         let parking = |reason, interrupted| {
             let attempts = i32::try_from(tried).unwrap_or(i32::MAX);
             Err(Parking { reason, attempts, interrupted })
         };
-        match handled {
+        match outcome {
             Ok(Ok(())) => break Ok(()),
             Ok(Err(Failure::Poison(reason))) => break parking(reason, false),
             Err(panic) => break parking(panicked(&*panic), false),

@@ -126,3 +126,160 @@ fn variant_name(command: &SagaCommand) -> serde_json::Result<String> {
         | serde_json::Value::Array(_) => Ok(String::new()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use mallbots_domain::{
+        id::{CustomerId, EntityId, OrderId, PaymentId, SagaId},
+        saga::{Direction, Outcome, SagaCommand, Try},
+        testing::{id, item, money},
+    };
+    use mallbots_eventstore::message::{MessageKind, Position, Recorded, Version};
+    use uuid::Uuid;
+
+    use super::{
+        CommandEnvelope, DUE, REPLIED, ReplyEnvelope, TIMED_OUT, TimerEnvelope, command, derived,
+        reply, timer,
+    };
+
+    const SAGA: Uuid = Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001);
+
+    fn saga() -> SagaId {
+        SagaId::from_uuid(SAGA)
+    }
+
+    fn of(step: &str, attempt: u32) -> Try {
+        Try { step: step.to_owned(), direction: Direction::Forward, attempt }
+    }
+
+    /// One of each.
+    fn commands() -> Vec<SagaCommand> {
+        let order_id: OrderId = id(1);
+        let (customer_id, payment_id): (CustomerId, PaymentId) = (id(2), id(3));
+        let (list_id, invoice_id) = (order_id.shopping_list(), order_id.invoice());
+        vec![
+            SagaCommand::AuthorizeCustomer { customer_id, order_id },
+            SagaCommand::CreateShoppingList { list_id, order_id, items: vec![item(4, 2, 999)] },
+            SagaCommand::InitiateShopping { list_id },
+            SagaCommand::CancelShoppingList { list_id },
+            SagaCommand::ConfirmPayment { payment_id, order_id, customer_id, amount: money(1) },
+            SagaCommand::ReleasePayment { payment_id, order_id },
+            SagaCommand::ApproveOrder { order_id, list_id },
+            SagaCommand::RejectOrder { order_id, reason: "CUSTOMER_DISABLED".to_owned() },
+            SagaCommand::CancelInvoice { invoice_id },
+        ]
+    }
+
+    /// Ids that were given out stay what they are: whoever changes how they
+    /// are made makes everything that was said be said again.
+    #[test]
+    fn derived_ids_never_change() {
+        for (label, expected) in [
+            ("", "5b49ad0f-1037-841f-a56f-59c8a4803d4c"),
+            ("reply", "0bafcd24-8ac0-81f0-94a0-de1b39adde74"),
+            ("command/CreateShoppingList/Forward/1", "f044cb1b-f90f-8bf2-a22e-73a8d4bd6e71"),
+        ] {
+            assert_eq!(derived(SAGA, label).to_string(), expected, "{label}");
+        }
+    }
+
+    #[test]
+    fn derived_ids_differ_by_origin_and_label() {
+        let mut ids = BTreeSet::new();
+        for n in 0..100 {
+            let from = Uuid::from_u128(n);
+            for label in ["", "reply", "command/ConfirmPayment/Forward/1"] {
+                let id = derived(from, label);
+                assert_eq!(id.get_version_num(), 8);
+                assert!(ids.insert(id));
+            }
+        }
+    }
+
+    #[test]
+    fn a_command_is_named_after_its_context_and_what_it_asks() {
+        let names: Vec<_> = commands()
+            .into_iter()
+            .map(|asked| {
+                let target = asked.target();
+                let message = command(saga(), &of("Step", 1), asked.clone()).unwrap();
+                assert_eq!((message.kind, message.stream), (MessageKind::Command, target));
+                let read: CommandEnvelope = serde_json::from_str(&message.payload).unwrap();
+                let sent = CommandEnvelope { saga: saga(), of: of("Step", 1), command: asked };
+                assert_eq!(read, sent);
+                message.name
+            })
+            .collect();
+        assert_eq!(
+            names,
+            [
+                "customers.AuthorizeCustomer",
+                "depot.CreateShoppingList",
+                "depot.InitiateShopping",
+                "depot.CancelShoppingList",
+                "payments.ConfirmPayment",
+                "payments.ReleasePayment",
+                "ordering.ApproveOrder",
+                "ordering.RejectOrder",
+                "payments.CancelInvoice",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_command_can_be_sent_once_for_each_try() {
+        let sent = |of: &Try| command(saga(), of, commands().remove(2)).unwrap().message_id;
+        let first = of("InitiateShopping", 1);
+        let back = Try { direction: Direction::Backward, ..first.clone() };
+        assert_eq!(sent(&first), sent(&first));
+        let others = [of("InitiateShopping", 2), of("ApproveOrder", 1), back];
+        let ids: BTreeSet<_> = others.iter().chain([&first]).map(sent).collect();
+        assert_eq!(ids.len(), 4);
+    }
+
+    #[test]
+    fn a_reply_goes_back_to_the_saga_and_says_which_try_it_answers() {
+        let asked = CommandEnvelope {
+            saga: saga(),
+            of: of("InitiateShopping", 3),
+            command: commands().remove(2),
+        };
+        let to = Recorded {
+            position: Position(7),
+            kind: MessageKind::Command,
+            stream: asked.command.target(),
+            version: Version(0),
+            name: "depot.InitiateShopping".to_owned(),
+            schema_version: 1,
+            message_id: Uuid::from_u128(9),
+            payload: "{}".into(),
+            metadata: "{}".into(),
+            recorded_at: 0,
+        };
+        let outcome = Outcome::Refused { reason: "NO".to_owned(), message: "not today".to_owned() };
+        let message = reply(&to, &asked, outcome.clone()).unwrap();
+        assert_eq!((message.kind, message.stream), (MessageKind::Reply, saga().any()));
+        assert_eq!(message.name, REPLIED);
+        assert_eq!(message.message_id, derived(to.message_id, "reply"));
+        let read: ReplyEnvelope = serde_json::from_str(&message.payload).unwrap();
+        assert_eq!(read, ReplyEnvelope { of: asked.of, outcome });
+    }
+
+    #[test]
+    fn a_timer_says_which_try_it_was_wound_for() {
+        let tries = [of("ConfirmPayment", 1), of("ConfirmPayment", 2)];
+        let mut ids = BTreeSet::new();
+        for (name, of) in
+            [TIMED_OUT, DUE].into_iter().flat_map(|name| tries.iter().map(move |of| (name, of)))
+        {
+            let message = timer(saga(), name, of).unwrap();
+            assert_eq!((message.kind, message.stream), (MessageKind::Command, saga().any()));
+            assert_eq!(message.name, name);
+            let read: TimerEnvelope = serde_json::from_str(&message.payload).unwrap();
+            assert_eq!(read.of, *of);
+            assert!(ids.insert(message.message_id));
+        }
+    }
+}

@@ -4,7 +4,10 @@
 //! A message goes out at least once. A webhook is told the message's id as
 //! `Idempotency-Key`, so that it can drop one it has seen.
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt::{self, Write},
+    time::Duration,
+};
 
 use anyhow::ensure;
 
@@ -64,8 +67,11 @@ impl Webhook {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.secret)?;
         mac.update(format!("{seconds}.{body}").as_bytes());
         let digest = mac.finalize().into_bytes();
-        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(format!("t={seconds},v1={hex}"))
+        let mut signature = format!("t={seconds},v1=");
+        for byte in digest {
+            write!(signature, "{byte:02x}")?;
+        }
+        Ok(signature)
     }
 
     async fn post(&self, id: NotificationId, body: String, now: i64) -> anyhow::Result<()> {

@@ -24,3 +24,42 @@ impl Backoff {
         ceiling.mul_f64(rand::rng().random_range(0.5..=1.0))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::{any, prop_assert, proptest};
+
+    use super::Backoff;
+
+    proptest! {
+        #[test]
+        fn a_wait_is_between_half_and_all_of_what_doubling_says(
+            base in 0_u64..10_000_000,
+            cap in 0_u64..10_000_000_000,
+            failures in any::<u32>(),
+        ) {
+            let backoff =
+                Backoff { base: Duration::from_micros(base), cap: Duration::from_micros(cap) };
+            let doublings = failures.saturating_sub(1).min(20);
+            let most = Duration::from_micros((base << doublings).min(cap));
+            let wait = backoff.after(failures);
+            prop_assert!(most / 2 <= wait && wait <= most, "{wait:?} of {most:?}");
+        }
+
+        #[test]
+        fn no_wait_is_longer_than_the_cap(cap in any::<u32>(), failures in any::<u32>()) {
+            let cap = Duration::from_secs(u64::from(cap));
+            let wait = Backoff { base: Duration::MAX, cap }.after(failures);
+            prop_assert!(wait <= cap, "{wait:?}");
+        }
+    }
+
+    #[test]
+    fn those_who_failed_together_do_not_come_back_together() {
+        let backoff = Backoff { base: Duration::from_secs(1), cap: Duration::from_mins(1) };
+        let first = backoff.after(3);
+        assert!((0..100).any(|_| backoff.after(3) != first));
+    }
+}

@@ -54,7 +54,7 @@ impl Default for SagaOptions {
         Self {
             step_timeout: Duration::from_secs(30),
             attempts: 8,
-            backoff: Backoff { base: Duration::from_secs(1), cap: Duration::from_secs(60) },
+            backoff: Backoff { base: Duration::from_secs(1), cap: Duration::from_mins(1) },
         }
     }
 }

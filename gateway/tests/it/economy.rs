@@ -16,11 +16,8 @@ const MANY: usize = 20;
 
 /// A mall that logs each statement it sends to its databases.
 async fn outspoken_mall() -> Mall {
-    Mall::open_with(&[
-        ("MALLBOTS_LOG", "error,sqlx::query=trace"),
-        ("MALLBOTS_LOG_FORMAT", "json"),
-    ])
-    .await
+    Mall::open_with(&[("MALLBOTS_LOG", "error,sqlx::query=trace"), ("MALLBOTS_LOG_FORMAT", "json")])
+        .await
 }
 
 /// How many statements were logged so far.
@@ -139,9 +136,9 @@ async fn long_lists_take_no_more_statements_than_short_ones() {
     let document = "query($ids: [ID!]!) { nodes(ids: $ids) { id
         ... on Order { customer { id } payment { id } } ... on Bot { shoppingList { id } }
         ... on Customer { name } } }";
-    let ids = everybody.iter().flat_map(|(shopper, bot)| {
-        [shopper.order().any(), bot.any(), shopper.customer.any()]
-    });
+    let ids = everybody
+        .iter()
+        .flat_map(|(shopper, bot)| [shopper.order().any(), bot.any(), shopper.customer.any()]);
     let ids = json!({ "ids": ids.collect::<Vec<_>>() });
     takes_at_most(&mall, 6, document, &ids).await;
 }

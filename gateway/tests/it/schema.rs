@@ -64,7 +64,12 @@ fn clients_find_everything_they_were_promised() {
     assert!(promised.len() > 130, "only {} types were promised", promised.len());
 }
 
-fn compare(name: &str, promise: &TypeDefinition, actual: &TypeDefinition, faults: &mut Vec<String>) {
+fn compare(
+    name: &str,
+    promise: &TypeDefinition,
+    actual: &TypeDefinition,
+    faults: &mut Vec<String>,
+) {
     match (&promise.kind, &actual.kind) {
         (TypeKind::Scalar, TypeKind::Scalar) => {}
         (TypeKind::Object(promise), TypeKind::Object(actual)) => {
@@ -79,10 +84,11 @@ fn compare(name: &str, promise: &TypeDefinition, actual: &TypeDefinition, faults
             compare_fields(name, &promise.fields, &actual.fields, faults);
         }
         (TypeKind::Enum(promise), TypeKind::Enum(actual)) => {
-            let values = |values: &[Positioned<async_graphql::parser::types::EnumValueDefinition>]| {
-                let names = values.iter().map(|value| value.node.value.node.to_string());
-                names.collect::<BTreeSet<_>>()
-            };
+            let values =
+                |values: &[Positioned<async_graphql::parser::types::EnumValueDefinition>]| {
+                    let names = values.iter().map(|value| value.node.value.node.to_string());
+                    names.collect::<BTreeSet<_>>()
+                };
             for value in values(&promise.values).difference(&values(&actual.values)) {
                 faults.push(format!("{name}.{value} is missing"));
             }
