@@ -20,12 +20,13 @@ use mallbots_eventstore::{
     error::StoreError,
     ledger::Ledger,
     message::{MessageKind, Position, Recorded},
+    tail::Tail,
     upcast::Upcasters,
 };
 use rand::Rng;
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QuerySelect,
-    TransactionTrait,
+    ColumnTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, EntityTrait,
+    QueryFilter, QuerySelect, TransactionTrait,
 };
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -50,6 +51,10 @@ const CHECKPOINTS: &str = "views";
 /// How long the checkpoints of partitions in which nothing happens may stay
 /// behind: what is read again after a restart.
 const IDLE_PARTITIONS: Duration = Duration::from_secs(1);
+/// Statements are planned once, while the tables may be nearly empty, and kept:
+/// they must find their rows by index all the same when the tables have grown.
+const PLAN_FOR_MANY_ROWS: &str = "SET LOCAL plan_cache_mode = force_generic_plan; \
+     SET LOCAL enable_seqscan = off; SET LOCAL jit = off";
 /// The longest wait after the first failure, and after many.
 const WAITS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 
@@ -57,6 +62,7 @@ const WAITS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_s
 /// takes a batch in and the other finds it taken.
 #[derive(Debug)]
 pub struct Projector {
+    kind: Backend,
     db: DatabaseConnection,
     upcasters: Upcasters,
     clock: Clock,
@@ -106,6 +112,7 @@ impl Projector {
         let (swap, swaps) = mpsc::channel(1);
         let backend = views.kind;
         let mut projector = Self {
+            kind: backend,
             upcasters: ledger.upcasters().clone(),
             clock: ledger.clock().clone(),
             announcer,
@@ -163,15 +170,29 @@ impl Projector {
         stop.run_until_cancelled(all).await;
     }
 
-    /// Goes on from what is committed, until something comes in between.
+    /// Goes on from what is committed, until something comes in between. While
+    /// one batch is written the next is read.
     async fn follow(&mut self, ledger: &Ledger, failures: &mut u32) -> Setback {
         if let Err(error) = self.resume().await {
             return error.into();
         }
-        let mut tail = ledger.tail(self.position());
+        let tail = ledger.tail(self.position());
+        let (batches, read) = mpsc::channel(1);
+        tokio::select! {
+            setback = self.keep_up(ledger, read, failures) => setback,
+            () = read_ahead(tail, batches) => Setback::Closed,
+        }
+    }
+
+    async fn keep_up(
+        &mut self,
+        ledger: &Ledger,
+        mut read: mpsc::Receiver<Result<Vec<Arc<Recorded>>, StoreError>>,
+        failures: &mut u32,
+    ) -> Setback {
         loop {
             tokio::select! {
-                messages = tail.next(BATCH) => {
+                Some(messages) = read.recv() => {
                     let messages = match messages {
                         Ok(messages) => messages,
                         Err(error) => return error.into(),
@@ -191,6 +212,7 @@ impl Projector {
                         return Setback::Overtaken;
                     }
                 }
+                else => return Setback::Closed,
             }
         }
     }
@@ -257,7 +279,7 @@ impl Projector {
         let moved: Vec<u8> =
             if all { Checkpoints::all() } else { batch.partitions.iter().copied().collect() };
 
-        let transaction = self.db.begin().await?;
+        let transaction = self.begin().await?;
         self.checkpoints.move_to(&transaction, &moved, end).await?;
         self.tables.load(&transaction, &batch.events).await?;
         batch.fold(&mut self.tables, now);
@@ -306,7 +328,7 @@ impl Projector {
             return Ok(());
         }
         let moved = [message.partition()];
-        let transaction = self.db.begin().await?;
+        let transaction = self.begin().await?;
         self.checkpoints.move_to(&transaction, &moved, message.position).await?;
         let outcome =
             retry::try_again(&transaction, &mut self.tables, &self.upcasters, order, about).await?;
@@ -332,6 +354,14 @@ impl Projector {
         Ok(())
     }
 
+    async fn begin(&self) -> Result<DatabaseTransaction, DbErr> {
+        let transaction = self.db.begin().await?;
+        if self.kind == Backend::Postgres {
+            transaction.execute_unprepared(PLAN_FOR_MANY_ROWS).await?;
+        }
+        Ok(transaction)
+    }
+
     /// Writes the rows that changed and the events that were put aside.
     async fn write(&mut self, db: &impl ConnectionTrait) -> Result<Vec<Change>, DbErr> {
         let changes = self.tables.flush(db).await?;
@@ -345,6 +375,11 @@ impl Projector {
         self.reached = to.max(self.reached);
         self.announcer.announce(Changed { position: to, rows });
     }
+}
+
+/// Reads on as long as somebody takes what was read.
+async fn read_ahead(mut tail: Tail, batches: mpsc::Sender<Result<Vec<Arc<Recorded>>, StoreError>>) {
+    while batches.send(tail.next(BATCH).await).await.is_ok() {}
 }
 
 /// Why the projector did not get on.
