@@ -90,7 +90,9 @@ impl Statement {
         T: Encode<'v, Sqlite> + Type<Sqlite>,
     {
         self.args.add(value).map_err(Error::Encode)?;
-        Ok(format!("?{}", self.args.len()))
+        // Not `?N`: of a statement that names only the fifth, the driver takes
+        // the other four for values of their own, and leaves the fifth NULL.
+        Ok(format!("${}", self.args.len()))
     }
 
     /// Binds rows as one JSON array of arrays.
