@@ -1,6 +1,14 @@
 //! The post, over a real ledger on SQLite and on PostgreSQL.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "what fails in a test fails it")]
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    clippy::unchecked_time_subtraction,
+    clippy::assigning_clones,
+    clippy::default_trait_access,
+    clippy::match_same_arms,
+    reason = "scripts of acts read best with their default last, and in few words"
+)]
 
 mod accepting;
 mod canceling;
