@@ -228,7 +228,8 @@ pub async fn run<H: Handler>(
     });
     let mut saved = start;
     progress.send_replace(start);
-    let mut save = time::interval(options.checkpoint_every);
+    let every = options.checkpoint_every;
+    let mut save = time::interval_at(Instant::now() + every, every);
     save.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
 
     loop {

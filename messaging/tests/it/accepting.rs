@@ -215,15 +215,15 @@ async fn a_payment_that_is_too_small_turns_the_order_down(backend: Backend) {
 
 async fn a_payment_of_another_customer_is_left_alone(backend: Backend) {
     let mall = Mall::open(backend).await;
-    let other = mall.shopper().await;
-    let shopper = Shopper { payment: other.payment, ..mall.shopper().await };
+    let other = mall.customer().await;
+    let shopper = Shopper { payment: mall.payment(other, TOTAL).await, ..mall.shopper().await };
     mall.order_unchecked(&shopper).await;
     mall.settle().await;
 
     let done = ["AuthorizeCustomer", "CreateShoppingList"];
     assert_turned_down(&mall, &shopper, &done, "ConfirmPayment PAYMENT_OF_ANOTHER_CUSTOMER").await;
     assert_eq!(mall.list_status(&shopper).await, Some(ShoppingListStatus::Canceled));
-    assert_eq!(mall.events(other.payment).await, ["PaymentAuthorized"]);
+    assert_eq!(mall.events(shopper.payment).await, ["PaymentAuthorized"]);
 }
 
 async fn a_payment_of_another_order_is_left_alone(backend: Backend) {

@@ -50,7 +50,7 @@ use uuid::Uuid;
 use crate::crew::{Crew, Gate, impatient};
 
 /// How long anything may take before a test has failed.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// When an untouched basket is cleared away.
 pub(crate) const ABANDONED_AFTER: Duration = Duration::from_hours(24);
 /// What the goods in each basket cost together.
@@ -230,6 +230,8 @@ impl Mall {
             ledger.due_timers(ledger.now(), 1).await.unwrap().is_empty()
         })
         .await;
+        // What can be read is not yet known to all; when this comes back, it is.
+        ledger.append(Append::new(request())).await.unwrap();
     }
 
     /// Waits until something holds, looking whenever the ledger grows.
@@ -390,6 +392,8 @@ impl Mall {
         })
         .await
         .unwrap();
+        let basket = shopper.basket;
+        self.act(|unit| contexts::baskets::cancel(unit, basket).boxed()).await.unwrap();
     }
 
     pub(crate) async fn cancel(&self, shopper: &Shopper) {
