@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use base64::{Engine, prelude::BASE64_STANDARD};
 use mallbots_eventstore::{
     clock::Clock,
     connect::{Database, Durability},
@@ -206,7 +207,7 @@ async fn cursor_secret(config: &Config, ledger: &Ledger) -> anyhow::Result<Vec<u
     if let Some(secret) = &config.cursor_secret {
         return Ok(secret.expose().as_bytes().to_vec());
     }
-    let minted: String = (0..4).map(|_| format!("{:016x}", rand::random::<u64>())).collect();
+    let minted = BASE64_STANDARD.encode(rand::random::<[u8; 32]>());
     let kept = ledger
         .set_setting_if_absent("cursor_secret", &minted)
         .await

@@ -2,6 +2,7 @@
 //! was made, read from the library once it is there.
 
 use async_graphql::{Context, ID, Positioned, Value, parser::types::Selection};
+use base64::{Engine, prelude::BASE64_STANDARD};
 use futures_util::{FutureExt, future::BoxFuture};
 use mallbots_domain::{aggregate::Aggregate, id::EntityId};
 use mallbots_eventstore::{
@@ -151,7 +152,7 @@ fn fingerprint(ctx: &Context<'_>) -> Result<String, ClientError> {
         digest.update(name.as_bytes());
         digest.update(canonical(value).to_string());
     }
-    Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(BASE64_STANDARD.encode(digest.finalize()))
 }
 
 /// The same value with its fields in one order, however the client wrote them.

@@ -25,7 +25,6 @@ use crate::error::{ClientError, ErrorCode, ForClient};
 #[derive(Debug, Clone, Interface)]
 #[graphql(field(name = "id", ty = "ID", desc = "Names it."))]
 #[expect(missing_docs, reason = "each is documented where it is")]
-#[expect(clippy::large_enum_variant, reason = "made to be answered with, not kept")]
 pub enum Node {
     Store(Store),
     Product(Product),

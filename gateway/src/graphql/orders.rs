@@ -586,7 +586,7 @@ impl OrderSubscriptions {
     ) -> Result<impl Stream<Item = Result<OrderProgress>> + use<>> {
         let id: OrderId = ids::of(&order_id, "orderId")?;
         known(ctx, id).await?;
-        let items = timeline_feed(ctx, id, None, after)?;
+        let items = timeline_feed(ctx, id, None, after.as_ref())?;
         Ok(items.map(|item| item.map(|(cursor, row)| OrderProgress { cursor, row })))
     }
 }
@@ -612,11 +612,11 @@ pub(super) fn timeline_feed(
     ctx: &Context<'_>,
     id: OrderId,
     kind: Option<TimelineKind>,
-    after: Option<Cursor>,
+    after: Option<&Cursor>,
 ) -> Result<impl Stream<Item = Result<(Cursor, TimelineRow)>> + use<>, ClientError> {
     let key = ctx.services().cursors.clone();
     let name = progress(id);
-    let after = match after.as_ref().map(|cursor| &*cursor.0).or(ctx.resume()) {
+    let after = match after.map(|cursor| &*cursor.0).or(ctx.resume()) {
         Some(cursor) => key.open(&name, cursor)?,
         None => 0,
     };

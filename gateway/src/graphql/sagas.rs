@@ -288,7 +288,7 @@ impl SagaSubscriptions {
     ) -> Result<impl Stream<Item = Result<SagaProgress>> + use<>> {
         let id: OrderId = ids::of(&order_id, "orderId")?;
         known(ctx, id).await?;
-        let items = timeline_feed(ctx, id, Some(TimelineKind::Saga), after)?;
+        let items = timeline_feed(ctx, id, Some(TimelineKind::Saga), after.as_ref())?;
         Ok(items.map(|item| item.map(|(cursor, row)| SagaProgress { cursor, row })))
     }
 }

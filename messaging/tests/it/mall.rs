@@ -50,7 +50,7 @@ use uuid::Uuid;
 use crate::crew::{Crew, Gate, impatient};
 
 /// How long anything may take before a test has failed.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// When an untouched basket is cleared away.
 pub(crate) const ABANDONED_AFTER: Duration = Duration::from_hours(24);
 /// What the goods in each basket cost together.
