@@ -320,6 +320,8 @@ impl<T, E: Explain> ForClient<T> for Result<T, E> {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write;
+
     use super::*;
 
     #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -403,7 +405,7 @@ mod tests {
         );
         for code in ErrorCode::ALL {
             let (means, next) = code.meaning().trim().split_once(": ").unwrap();
-            text += &format!("| `{code}` | {means} | {next} |\n");
+            writeln!(text, "| `{code}` | {means} | {next} |").unwrap();
         }
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/errors.md");
         if std::env::var_os("UPDATE_DOCS").is_some() {

@@ -68,7 +68,7 @@ async fn busy_customer(mall: &Mall, number: usize) -> (Shopper, BotId) {
     mall.given("startShopping", json!({ "id": shopper.list() })).await;
     mall.given_all_is_picked(&shopper).await;
     // Some bots are left at work, so that they have a list.
-    if number % 2 == 0 {
+    if number.is_multiple_of(2) {
         mall.given("completeShoppingList", json!({ "id": shopper.list() })).await;
         let billed = |order: &Value| order["invoice"].is_object();
         mall.until(shopper.order(), "the invoice", billed).await;
