@@ -49,6 +49,10 @@ use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
+/// The one the mall is shipped with.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// An aggregate with an event of some 300 bytes.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Parcel {
@@ -221,16 +225,13 @@ struct Place {
 
 impl Place {
     async fn new(kind: Backend, url: Option<&str>) -> Self {
-        match url.filter(|_| kind == Backend::Postgres) {
-            Some(url) => {
-                let database = Database::postgres(url, 2).await.unwrap();
-                LedgerMigrator::up(&database.write, None).await.unwrap();
-                Self { address: url.to_owned(), kind, _fresh: None }
-            }
-            None => {
-                let fresh = fresh(kind).await.unwrap();
-                Self { address: fresh.address(), kind, _fresh: Some(fresh) }
-            }
+        if let Some(url) = url.filter(|_| kind == Backend::Postgres) {
+            let database = Database::postgres(url, 2).await.unwrap();
+            LedgerMigrator::up(&database.write, None).await.unwrap();
+            Self { address: url.to_owned(), kind, _fresh: None }
+        } else {
+            let fresh = fresh(kind).await.unwrap();
+            Self { address: fresh.address(), kind, _fresh: Some(fresh) }
         }
     }
 

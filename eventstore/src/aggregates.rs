@@ -11,7 +11,7 @@ use tracing::{debug, warn};
 
 use crate::{
     append::{Append, NewEvent, StreamWrite},
-    appender::NewState,
+    appender::{Basis, NewState},
     codec,
     connect::Backend,
     error::{AppendError, CommandError, Refusal, StoreError},
@@ -149,8 +149,14 @@ impl Ledger {
         let stream = id.any();
         let _turn = self.turns().take(stream).await;
         for attempt in 1..=ATTEMPTS {
-            let (state, expected) = self.load_shared::<A>(stream).await?;
-            let events = state.decide(command.clone()).map_err(Refusal::from)?;
+            let begun = if attempt == 1 { self.begun::<A>(stream, &command) } else { None };
+            let (state, expected, events) = if let Some(events) = begun {
+                (Arc::new(A::default()), Version(0), events)
+            } else {
+                let (state, expected) = self.load_shared::<A>(stream).await?;
+                let events = state.decide(command.clone()).map_err(Refusal::from)?;
+                (state, expected, events)
+            };
             if events.is_empty() {
                 return Ok(Executed { version: expected, position: self.head(), events: 0 });
             }
@@ -160,8 +166,8 @@ impl Ledger {
                 streams: vec![StreamWrite { stream, expected, events: new_events }],
                 ..Append::new(metadata.clone())
             };
-            let new_state = NewState { stream, version, state: state.clone() };
-            match self.append_with(append, vec![new_state]).await {
+            let new_state = NewState { stream, state: state.clone() };
+            match self.append_with(append, vec![new_state], Basis::Loaded).await {
                 Ok(appended) => {
                     self.keep_snapshot_if_due(stream, expected, version, state);
                     return Ok(Executed {
@@ -174,6 +180,23 @@ impl Ledger {
             }
         }
         Err(CommandError::Contended)
+    }
+
+    /// What a command makes of something that is not known here, if it can
+    /// begin it.
+    ///
+    /// Most of what is unknown does not exist yet, and is about to. To find
+    /// that out first would cost as much as to write it; the version that the
+    /// append asserts finds it out as well.
+    pub(crate) fn begun<A: Aggregate>(
+        &self,
+        stream: AnyId,
+        command: &A::Command,
+    ) -> Option<Vec<A::Event>> {
+        if self.shared().aggregates.version(stream).is_some() {
+            return None;
+        }
+        A::default().decide(command.clone()).ok().filter(|events| !events.is_empty())
     }
 
     /// Waits a little before a decision is made again. An error unless it was

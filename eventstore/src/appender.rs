@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
 use self::batch::{Touched, Verdict, Writes, place};
-pub(crate) use self::request::{NewState, Request};
+pub(crate) use self::request::{Basis, NewState, Request};
 use crate::{
     append::Appended,
     clock::Clock,
@@ -44,6 +44,8 @@ use crate::{
 const BATCH: usize = 512;
 /// How often an append is judged anew when other processes interfere.
 const ATTEMPTS: usize = 5;
+/// How many batches are written with care after one was refused.
+const CAUTION: u32 = 32;
 /// How long PostgreSQL may take over a batch before it is taken for lost.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -69,6 +71,8 @@ pub(crate) struct Appender {
     clock: Clock,
     shared: Arc<Shared>,
     probe: Option<Probe>,
+    /// How many more batches to look everything up for.
+    caution: u32,
     /// When the last message was recorded: time does not go back in the ledger.
     recorded_at: i64,
     /// The connection to PostgreSQL, while there is one.
@@ -111,6 +115,7 @@ impl Appender {
             clock,
             shared,
             probe,
+            caution: 0,
             recorded_at,
             postgres: None,
             sqlite: None,
@@ -157,7 +162,18 @@ impl Appender {
     /// Writes a batch in one transaction, or one by one if that fails.
     async fn write_together(&mut self, requests: Vec<Request>, chores: Vec<Chore>) {
         self.recorded_at = self.clock.now().max(self.recorded_at);
-        match self.attempt(&requests, &chores).await {
+        let care = self.caution > 0;
+        self.caution = self.caution.saturating_sub(1);
+        let mut attempt = self.attempt(&requests, &chores, care).await;
+        if let Err(Failure::Refused { look_again: true, .. }) = attempt
+            && !care
+        {
+            // Somebody was wrong about a version: look all of them up.
+            debug!("writing with care");
+            self.caution = CAUTION;
+            attempt = self.attempt(&requests, &chores, true).await;
+        }
+        match attempt {
             Ok((outcome, done)) => {
                 self.finish(requests, outcome);
                 for (chore, result) in chores.into_iter().zip(done) {
@@ -181,7 +197,7 @@ impl Appender {
     async fn write_alone(&mut self, request: Request) {
         let requests = [request];
         for attempt in 1.. {
-            match self.attempt(&requests, &[]).await {
+            match self.attempt(&requests, &[], true).await {
                 Ok((outcome, _)) => return self.finish(requests.into(), outcome),
                 Err(Failure::Refused { look_again: true, .. }) if attempt < ATTEMPTS => {}
                 Err(Failure::Refused { error, .. }) => {
@@ -197,7 +213,7 @@ impl Appender {
     }
 
     async fn run_alone(&mut self, chore: Chore) {
-        let result = match self.attempt(&[], std::slice::from_ref(&chore)).await {
+        let result = match self.attempt(&[], std::slice::from_ref(&chore), false).await {
             Ok((_, mut done)) => done.pop().unwrap_or(Ok(0)),
             Err(Failure::Refused { error, .. } | Failure::Broken(error)) => Err(error),
         };
@@ -220,7 +236,7 @@ impl Appender {
         let head = self.shared.head();
         for request in requests {
             for stream in &request.streams {
-                self.shared.aggregates.was_written(stream.id, head, None);
+                self.shared.aggregates.may_have_been_written(stream.id, head);
             }
             let _ = request.reply.send(Err(AppendError::Store(cause.clone())));
         }
@@ -233,12 +249,13 @@ impl Appender {
         &mut self,
         requests: &[Request],
         chores: &[Chore],
+        care: bool,
     ) -> Result<(Outcome, Vec<Result<u64, Error>>), Failure> {
         let database = self.database.clone();
         match database.pools() {
-            Pools::Sqlite { write, .. } => self.attempt_sqlite(write, requests, chores).await,
+            Pools::Sqlite { write, .. } => self.attempt_sqlite(write, requests, chores, care).await,
             Pools::Postgres(pool) => {
-                let outcome = self.attempt_postgres(pool, requests).await?;
+                let outcome = self.attempt_postgres(pool, requests, care).await?;
                 Ok((outcome, Vec::new()))
             }
         }
@@ -248,11 +265,12 @@ impl Appender {
         &mut self,
         pool: &PgPool,
         requests: &[Request],
+        care: bool,
     ) -> Result<Outcome, Failure> {
         // Looking changes nothing, so it may be tried again.
         let mut waits = [20, 100, 400, 1_000].into_iter();
         let (mut connection, touched) = loop {
-            match timeout(PATIENCE, self.look_postgres(pool, requests)).await {
+            match timeout(PATIENCE, self.look_postgres(pool, requests, care)).await {
                 Ok(Ok(looked)) => break looked,
                 Ok(Err(error)) => match waits.next() {
                     Some(wait) if sql::is_passing(&error) => {
@@ -298,12 +316,13 @@ impl Appender {
         &mut self,
         pool: &PgPool,
         requests: &'r [Request],
+        care: bool,
     ) -> Result<(PgConnection, Touched<'r>), Error> {
         let mut connection = match self.postgres.take() {
             Some(connection) => connection,
             None => tuned(pool).await?,
         };
-        let mut touched = Touched::by(requests);
+        let mut touched = self.touched(requests, care);
         postgres::look(&mut connection, &mut touched).await?;
         Ok((connection, touched))
     }
@@ -313,18 +332,22 @@ impl Appender {
         pool: &SqlitePool,
         requests: &[Request],
         chores: &[Chore],
+        care: bool,
     ) -> Result<(Outcome, Vec<Result<u64, Error>>), Failure> {
         let mut connection = match self.sqlite.take() {
             Some(connection) => connection,
             None => pool.acquire().await.map_err(Failure::Broken)?,
         };
-        let mut touched = Touched::by(requests);
-        if let Err(error) = sqlite::look(&mut connection, &mut touched).await {
-            sqlite::roll_back(&mut connection).await;
-            return Err(refused(error));
-        }
+        let mut touched = self.touched(requests, care);
+        let has_begun = match sqlite::look(&mut connection, &mut touched).await {
+            Ok(has_begun) => has_begun,
+            Err(error) => {
+                sqlite::roll_back(&mut connection).await;
+                return Err(refused(error));
+            }
+        };
         let (verdicts, writes) = touched.judge(requests);
-        let written = self.write_sqlite(&mut connection, &writes, chores).await;
+        let written = self.write_sqlite(&mut connection, &writes, chores, has_begun).await;
         let (is_written, sets_timers) = (!writes.is_empty(), writes.sets_timers());
         match written {
             Ok((before, done)) => {
@@ -344,12 +367,26 @@ impl Appender {
         connection: &mut PoolConnection<Sqlite>,
         writes: &Writes<'_>,
         chores: &[Chore],
+        has_begun: bool,
     ) -> Result<(Position, Vec<Result<u64, Error>>), Failure> {
+        // The last thing to do commits along with it.
+        let commits = chores.is_empty() && self.probe.is_none();
         let before = if writes.is_empty() {
+            if !has_begun {
+                if chores.is_empty() {
+                    return Ok((self.shared.head(), Vec::new()));
+                }
+                sqlite::begin(connection).await.map_err(refused)?;
+            }
             self.shared.head()
         } else {
-            let written = sqlite::write(connection, writes, self.recorded_at).await;
-            Position(written.map_err(refused)?)
+            let now = self.recorded_at;
+            let written = sqlite::write(connection, writes, now, has_begun, commits).await;
+            let before = Position(written.map_err(refused)?);
+            if commits {
+                return Ok((before, Vec::new()));
+            }
+            before
         };
         let mut done = Vec::with_capacity(chores.len());
         for chore in chores {
@@ -360,6 +397,10 @@ impl Appender {
         }
         sqlite::commit(connection).await.map_err(Failure::Broken)?;
         Ok((before, done))
+    }
+
+    fn touched<'r>(&self, requests: &'r [Request], care: bool) -> Touched<'r> {
+        Touched::by(requests, care, |stream| self.shared.aggregates.version(stream))
     }
 
     /// Lets everybody know what was written.
@@ -379,12 +420,11 @@ impl Appender {
                 Verdict::Refused(error) => Err(error),
                 Verdict::Accepted { offset, written, repeats } => {
                     let mut states = mem::take(&mut request.states);
-                    for stream in request.streams.iter().filter(|stream| !stream.events.is_empty())
-                    {
+                    for stream in &request.streams {
+                        let Some(last) = stream.events.last() else { continue };
                         let known = states.iter().position(|state| state.stream == stream.id);
-                        let state = known.map(|known| states.swap_remove(known));
-                        let state = state.map(|state| (state.version, state.state));
-                        written_states.push((stream.id, state));
+                        let state = known.map(|known| states.swap_remove(known).state);
+                        written_states.push((stream.id, last.version, state));
                     }
                     let rows = request.take_rows().enumerate();
                     let rows = rows.filter(|(number, _)| !repeats.contains(number));
@@ -404,8 +444,8 @@ impl Appender {
         // Whoever hears of a message must find the aggregate it belongs to as
         // it is after it, so the states come first and the head moves last.
         let head = messages.last().map_or(before, |last| last.position);
-        for (stream, state) in written_states {
-            self.shared.aggregates.was_written(stream, head, state);
+        for (stream, version, state) in written_states {
+            self.shared.aggregates.was_written(stream, head, version, state);
         }
         self.shared.messages.push(&messages);
         self.shared.advance(head);

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::{
     append::{Append, Appended},
-    appender::{Appender, Chore, NewState, Request, Work},
+    appender::{Appender, Basis, Chore, NewState, Request, Work},
     clock::Clock,
     codec,
     connect::{Backend, Database, Pools, broken},
@@ -217,7 +217,7 @@ impl Ledger {
     /// Whoever drops the call does not know whether it was written, as after
     /// [`AppendError::Store`].
     pub async fn append(&self, append: Append) -> Result<Appended, AppendError> {
-        self.append_with(append, Vec::new()).await
+        self.append_with(append, Vec::new(), Basis::Stated).await
     }
 
     /// The same, for who knows the states the events lead to.
@@ -225,9 +225,10 @@ impl Ledger {
         &self,
         append: Append,
         states: Vec<NewState>,
+        basis: Basis,
     ) -> Result<Appended, AppendError> {
         let (reply, answer) = oneshot::channel();
-        let request = Request::new(append, states, self.upcasters(), reply)
+        let request = Request::new(append, states, basis, self.upcasters(), reply)
             .map_err(|error| codec::undecodable("metadata", "an append", error))?;
         self.inner
             .appends

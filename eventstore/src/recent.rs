@@ -2,14 +2,13 @@
 
 use std::{
     any::Any,
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     fmt,
     hash::{BuildHasher, RandomState},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use mallbots_domain::{aggregate::Aggregate, id::AnyId};
-use moka::sync::Cache;
 use tokio::sync::{Notify, watch};
 
 use crate::message::{Position, Recorded, Version};
@@ -120,36 +119,56 @@ pub(crate) type AnyState = Arc<dyn Any + Send + Sync>;
 ///
 /// Where this process is the only writer, what is in here is how things
 /// stand, not merely how they stood; so a state that was read before an
-/// append must not come in after it.
+/// append must not come in after it. Each stripe knows the last append to any
+/// of its streams, under the lock that guards its states.
 pub(crate) struct LastAggregates {
-    states: Cache<AnyId, Held>,
-    /// The last position that touched a stream of the stripe. The lock is held
-    /// while a state of the stripe comes or goes.
-    stripes: Box<[Mutex<Position>]>,
+    stripes: Box<[Mutex<Stripe>]>,
     hasher: RandomState,
 }
 
-#[derive(Clone)]
-struct Held {
-    version: Version,
-    state: AnyState,
+/// Some of the streams, by their hash.
+#[derive(Default)]
+struct Stripe {
+    capacity: usize,
+    /// The last position at which one of its streams was written to.
+    written_at: Position,
+    held: HashMap<AnyId, Held>,
+    /// All that is held, in the order in which it may go.
+    queue: VecDeque<AnyId>,
 }
 
-const STRIPES: usize = 1_024;
+struct Held {
+    /// How far the stream has come at least.
+    version: Version,
+    /// Its state at that version, if it is known.
+    state: Option<AnyState>,
+    /// Whether it was asked for since it was last up to go.
+    is_wanted: bool,
+}
+
+/// A power of two, and small beside the number of aggregates.
+const STRIPES: usize = 64;
 
 impl LastAggregates {
     pub(crate) fn new(capacity: u64) -> Self {
-        Self {
-            states: Cache::new(capacity),
-            stripes: (0..STRIPES).map(|_| Mutex::default()).collect(),
-            hasher: RandomState::new(),
-        }
+        let capacity = usize::try_from(capacity).unwrap_or(usize::MAX).div_ceil(STRIPES);
+        let stripe = || Mutex::new(Stripe { capacity, ..Stripe::default() });
+        Self { stripes: (0..STRIPES).map(|_| stripe()).collect(), hasher: RandomState::new() }
     }
 
     /// The state of a stream, if it is here.
     pub(crate) fn get<A: Aggregate>(&self, stream: AnyId) -> Option<(Arc<A>, Version)> {
-        let held = self.states.get(&stream)?;
-        Some((held.state.downcast::<A>().ok()?, held.version))
+        let mut stripe = self.stripe(stream);
+        let held = stripe.held.get_mut(&stream)?;
+        held.is_wanted = true;
+        let (state, version) = (held.state.clone()?, held.version);
+        drop(stripe);
+        Some((state.downcast::<A>().ok()?, version))
+    }
+
+    /// How far a stream has come at least, if that is known here.
+    pub(crate) fn version(&self, stream: AnyId) -> Option<Version> {
+        self.stripe(stream).held.get(&stream).map(|held| held.version)
     }
 
     /// Takes in a state that was read when the head stood at `read_at`.
@@ -160,44 +179,158 @@ impl LastAggregates {
         state: AnyState,
         read_at: Position,
     ) {
-        let touched = self.stripe(stream);
-        if *touched <= read_at && self.states.get(&stream).is_none_or(|held| held.version < version)
-        {
-            self.states.insert(stream, Held { version, state });
+        let mut stripe = self.stripe(stream);
+        if stripe.written_at <= read_at {
+            stripe.hold(stream, version, Some(state));
         }
     }
 
-    /// Forgets the state of a stream.
-    pub(crate) fn forget(&self, stream: AnyId) {
-        let _held = self.stripe(stream);
-        self.states.invalidate(&stream);
-    }
-
-    /// Takes in, or forgets, the state of a stream that was written to.
+    /// Takes in the version, and the state if it is known, of a stream that
+    /// was written to.
     pub(crate) fn was_written(
         &self,
         stream: AnyId,
         position: Position,
-        now: Option<(Version, AnyState)>,
+        version: Version,
+        state: Option<AnyState>,
     ) {
-        let mut touched = self.stripe(stream);
-        *touched = position;
-        match now {
-            Some((version, state)) => self.states.insert(stream, Held { version, state }),
-            None => self.states.invalidate(&stream),
+        let mut stripe = self.stripe(stream);
+        stripe.written_at = stripe.written_at.max(position);
+        stripe.hold(stream, version, state);
+    }
+
+    /// Forgets the state of a stream that may have been written to, and does
+    /// not take in any that was read before the head stood at `position`.
+    pub(crate) fn may_have_been_written(&self, stream: AnyId, position: Position) {
+        let mut stripe = self.stripe(stream);
+        stripe.written_at = stripe.written_at.max(position);
+        stripe.forget(stream);
+    }
+
+    /// Forgets the state of a stream.
+    pub(crate) fn forget(&self, stream: AnyId) {
+        self.stripe(stream).forget(stream);
+    }
+
+    fn stripe(&self, stream: AnyId) -> MutexGuard<'_, Stripe> {
+        let hash = self.hasher.hash_one(stream);
+        let number = usize::try_from(hash % STRIPES as u64).unwrap_or(0);
+        self.stripes[number].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Stripe {
+    /// Keeps what is newest of a stream.
+    fn hold(&mut self, stream: AnyId, version: Version, state: Option<AnyState>) {
+        if let Some(held) = self.held.get_mut(&stream) {
+            if held.version < version || (held.version == version && state.is_some()) {
+                held.version = version;
+                held.state = state;
+            }
+            return;
+        }
+        if self.capacity == 0 {
+            return;
+        }
+        while self.held.len() >= self.capacity {
+            self.let_one_go();
+        }
+        self.held.insert(stream, Held { version, state, is_wanted: false });
+        self.queue.push_back(stream);
+    }
+
+    /// The one that has been here longest goes, unless it was wanted meanwhile.
+    fn let_one_go(&mut self) {
+        while let Some(stream) = self.queue.pop_front() {
+            match self.held.get_mut(&stream) {
+                Some(held) if held.is_wanted => {
+                    held.is_wanted = false;
+                    self.queue.push_back(stream);
+                }
+                Some(_) | None => {
+                    self.held.remove(&stream);
+                    return;
+                }
+            }
         }
     }
 
-    fn stripe(&self, stream: AnyId) -> MutexGuard<'_, Position> {
-        let index = usize::try_from(self.hasher.hash_one(stream) % STRIPES as u64).unwrap_or(0);
-        self.stripes[index].lock().unwrap_or_else(PoisonError::into_inner)
+    fn forget(&mut self, stream: AnyId) {
+        if let Some(held) = self.held.get_mut(&stream) {
+            held.state = None;
+        }
     }
 }
 
 impl fmt::Debug for LastAggregates {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LastAggregates")
-            .field("states", &self.states.entry_count())
-            .finish_non_exhaustive()
+        f.debug_struct("LastAggregates").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mallbots_domain::{
+        baskets::Basket,
+        id::{BasketId, EntityId},
+    };
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn id(number: u128) -> AnyId {
+        BasketId::from_uuid(Uuid::from_u128(number)).any()
+    }
+
+    fn state() -> AnyState {
+        Arc::new(Basket::default())
+    }
+
+    #[test]
+    fn what_was_read_before_a_write_does_not_come_in_after_it() {
+        let last = LastAggregates::new(1_000);
+        last.was_written(id(1), Position(5), Version(2), None);
+        last.was_read(id(1), Version(1), state(), Position(4));
+        assert!(last.get::<Basket>(id(1)).is_none());
+        last.was_read(id(1), Version(2), state(), Position(5));
+        assert_eq!(last.get::<Basket>(id(1)).map(|(_, version)| version), Some(Version(2)));
+    }
+
+    #[test]
+    fn an_older_state_does_not_replace_a_newer() {
+        let last = LastAggregates::new(1_000);
+        last.was_written(id(1), Position(5), Version(2), Some(state()));
+        last.was_read(id(1), Version(1), state(), Position(5));
+        assert_eq!(last.version(id(1)), Some(Version(2)));
+        last.was_written(id(1), Position(6), Version(3), None);
+        assert!(last.get::<Basket>(id(1)).is_none());
+        assert_eq!(last.version(id(1)), Some(Version(3)));
+    }
+
+    #[test]
+    fn what_may_have_been_written_is_forgotten() {
+        let last = LastAggregates::new(1_000);
+        last.was_written(id(1), Position(5), Version(2), Some(state()));
+        last.may_have_been_written(id(1), Position(9));
+        assert!(last.get::<Basket>(id(1)).is_none());
+        last.was_read(id(1), Version(2), state(), Position(8));
+        assert!(last.get::<Basket>(id(1)).is_none());
+        last.was_read(id(1), Version(3), state(), Position(9));
+        assert!(last.get::<Basket>(id(1)).is_some());
+    }
+
+    #[test]
+    fn it_holds_no_more_than_it_may_and_keeps_what_is_wanted() {
+        let last = LastAggregates::new(10 * STRIPES as u64);
+        last.was_written(id(0), Position(1), Version(1), Some(state()));
+        for number in 1..10_000 {
+            last.was_written(id(number), Position(1), Version(1), Some(state()));
+            assert!(last.get::<Basket>(id(0)).is_some());
+        }
+        let held: usize = last.stripes.iter().map(|stripe| stripe.lock().unwrap().held.len()).sum();
+        assert_eq!(held, 10 * STRIPES);
+        let nothing = LastAggregates::new(0);
+        nothing.was_written(id(0), Position(1), Version(1), Some(state()));
+        assert!(nothing.get::<Basket>(id(0)).is_none());
     }
 }

@@ -90,9 +90,32 @@ pub const READ: Sql =
 /// A stream's events, in order.
 pub const READ_STREAM: Sql =
     messages!("WHERE stream = $1 AND kind = 'event' AND version > $2 ORDER BY version LIMIT $3");
-/// Everything said by or to one thing.
-pub const READ_ABOUT: Sql =
-    messages!("WHERE stream = $1 AND position > $2 ORDER BY position LIMIT $3");
+/// Everything said by or to one thing: its events are found by their versions,
+/// which are in the order of their positions, the rest by position.
+pub const READ_ABOUT: Sql = Sql {
+    sqlite: concat!(
+        "SELECT * FROM (SELECT ",
+        columns!(sqlite),
+        " FROM messages WHERE stream = $1 AND kind = 'event' AND position > $2
+            ORDER BY version LIMIT $3)
+        UNION ALL SELECT * FROM (SELECT ",
+        columns!(sqlite),
+        " FROM messages WHERE stream = $1 AND kind <> 'event' AND position > $2
+            ORDER BY position LIMIT $3)
+        ORDER BY position LIMIT $3"
+    ),
+    postgres: concat!(
+        "SELECT * FROM (SELECT ",
+        columns!(postgres),
+        " FROM messages WHERE stream = $1 AND kind = 'event' AND position > $2
+            ORDER BY version LIMIT $3) AS e
+        UNION ALL SELECT * FROM (SELECT ",
+        columns!(postgres),
+        " FROM messages WHERE stream = $1 AND kind <> 'event' AND position > $2
+            ORDER BY position LIMIT $3) AS m
+        ORDER BY position LIMIT $3"
+    ),
+};
 /// One message.
 pub const MESSAGE: Sql = Sql {
     sqlite: concat!("SELECT ", columns!(sqlite), " FROM messages WHERE message_id = $1"),
@@ -114,10 +137,18 @@ pub const MESSAGES: Sql = Sql {
     ),
 };
 /// What followed from a message.
-pub const CAUSED_BY: Sql = messages!(
-    "WHERE metadata ->> 'causation_id' = $1 AND metadata ->> 'causation_id' IS NOT NULL
-     ORDER BY position"
-);
+pub const CAUSED_BY: Sql = Sql {
+    sqlite: concat!(
+        "SELECT ",
+        columns!(sqlite),
+        " FROM messages WHERE causation_id = $1 ORDER BY position"
+    ),
+    postgres: concat!(
+        "SELECT ",
+        columns!(postgres),
+        " FROM messages WHERE causation_id = $1::uuid ORDER BY position"
+    ),
+};
 /// What was answered before.
 pub const RECALL: Sql = Sql::both(
     "SELECT fingerprint, result, first_position, last_position FROM idempotency

@@ -16,7 +16,7 @@ use crate::{
         Append, Claim, IdempotencyEntry, InboxEntry, NewEvent, NewMessage, StreamWrite, Take,
         TimerChange,
     },
-    appender::NewState,
+    appender::{Basis, NewState},
     codec,
     error::{AppendError, CommandError, Refusal, StoreError},
     ledger::Ledger,
@@ -42,6 +42,8 @@ pub struct Unit<'a> {
     takes: Vec<Take>,
     /// Where what was created before begins and ends.
     before: Option<(Position, Position)>,
+    /// Whether what is not known here may be taken to be new.
+    is_hopeful: bool,
 }
 
 /// An aggregate in a unit.
@@ -59,6 +61,10 @@ struct Held {
 }
 
 impl Held {
+    fn new<A: Aggregate>(stream: AnyId, state: Arc<A>, base: Version) -> Self {
+        Self { stream, base, state, turn: None, events: Vec::new(), keep: keep::<A> }
+    }
+
     fn version(&self) -> Version {
         Version(self.base.0 + i64::try_from(self.events.len()).unwrap_or(i64::MAX))
     }
@@ -100,9 +106,10 @@ pub struct Committed<T> {
 }
 
 impl<'a> Unit<'a> {
-    const fn new(ledger: &'a Ledger) -> Self {
+    const fn new(ledger: &'a Ledger, is_hopeful: bool) -> Self {
         Self {
             ledger,
+            is_hopeful,
             aggregates: Vec::new(),
             decided: 0,
             messages: Vec::new(),
@@ -161,7 +168,14 @@ impl<'a> Unit<'a> {
         command: A::Command,
     ) -> Result<Creation, CommandError> {
         let ledger = self.ledger;
-        let base = self.hold::<A>(id.any()).await?.base;
+        let stream = id.any();
+        if self.is_hopeful
+            && self.held(stream).is_none()
+            && ledger.begun::<A>(stream, &command).is_some()
+        {
+            self.aggregates.push(Held::new::<A>(stream, Arc::new(A::default()), Version(0)));
+        }
+        let base = self.hold::<A>(stream).await?.base;
         if base == Version(0) {
             self.decide::<A>(id, command).await?;
             return Ok(Creation::New);
@@ -262,22 +276,18 @@ impl<'a> Unit<'a> {
     }
 
     async fn hold<A: Aggregate>(&mut self, stream: AnyId) -> Result<&mut Held, StoreError> {
-        let held = self.aggregates.iter().position(|held| held.stream == stream);
-        let number = if let Some(number) = held {
+        let number = if let Some(number) = self.held(stream) {
             number
         } else {
             let (state, base) = self.ledger.load_shared::<A>(stream).await?;
-            self.aggregates.push(Held {
-                stream,
-                base,
-                state,
-                turn: None,
-                events: Vec::new(),
-                keep: keep::<A>,
-            });
+            self.aggregates.push(Held::new::<A>(stream, state, base));
             self.aggregates.len() - 1
         };
         Ok(&mut self.aggregates[number])
+    }
+
+    fn held(&self, stream: AnyId) -> Option<usize> {
+        self.aggregates.iter().position(|held| held.stream == stream)
     }
 
     /// What it comes to: the append, and the aggregates that decided.
@@ -342,7 +352,7 @@ impl Decided {
     }
 
     fn new_state(&self) -> NewState {
-        NewState { stream: self.stream, version: self.now, state: self.state.clone() }
+        NewState { stream: self.stream, state: self.state.clone() }
     }
 }
 
@@ -361,7 +371,7 @@ impl Ledger {
     {
         let mut race = Race::default();
         loop {
-            let mut unit = Unit::new(self);
+            let mut unit = Unit::new(self, race.attempts == 0);
             let value = work(&mut unit).await?;
             if unit.is_empty() {
                 return Ok(Committed::of_nothing(value, unit.before));
@@ -392,7 +402,7 @@ impl Ledger {
         }
         let mut race = Race::default();
         loop {
-            let mut unit = Unit::new(self);
+            let mut unit = Unit::new(self, race.attempts == 0);
             let value = match work(&mut unit).await {
                 Ok(value) => value,
                 // The same request may have come twice at once, and this one
@@ -441,7 +451,7 @@ impl Ledger {
         let (append, decided) = unit.close(metadata);
         let append = Append { idempotency, ..append };
         let states = decided.iter().map(Decided::new_state).collect();
-        let appended = self.append_with(append, states).await?;
+        let appended = self.append_with(append, states, Basis::Loaded).await?;
         for decided in decided {
             (decided.keep)(self, decided.stream, decided.before, decided.now, &decided.state);
         }

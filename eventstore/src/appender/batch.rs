@@ -10,7 +10,7 @@ use mallbots_domain::id::{AnyId, DeadLetterId};
 use sea_orm::sqlx::Error;
 use uuid::Uuid;
 
-use super::request::{Request, Row, TimerRow};
+use super::request::{Basis, Request, Row, TimerRow};
 use crate::{
     append::{IdempotencyEntry, InboxEntry, Take},
     error::AppendError,
@@ -22,7 +22,8 @@ use crate::{
 /// it stands after the appends that were judged so far.
 #[derive(Default)]
 pub(super) struct Touched<'r> {
-    streams: Table<AnyId, i64>,
+    streams: Table<AnyId, StreamSlot>,
+    asked_streams: Vec<usize>,
     messages: Table<Uuid, bool>,
     handled: Table<(&'r str, Uuid), bool>,
     answered: Table<(&'r str, &'r str), bool>,
@@ -92,6 +93,17 @@ fn pair(a: &impl ToString, b: &impl ToString) -> [String; 2] {
     [a.to_string(), b.to_string()]
 }
 
+/// How far a stream has come.
+#[derive(Clone, Copy, Default)]
+struct StreamSlot {
+    /// Whether the database must be asked.
+    asked: bool,
+    /// Its version before the batch: as the database says, or, unless it is
+    /// asked, as the first request that names it says.
+    before: i64,
+    now: i64,
+}
+
 /// Who holds a name.
 #[derive(Clone, Copy, Default)]
 struct Holder {
@@ -140,12 +152,21 @@ struct Letter {
 }
 
 impl<'r> Touched<'r> {
-    /// Names everything the requests touch.
-    pub(super) fn by(requests: &'r [Request]) -> Self {
+    /// Names everything the requests touch. With care, the database is asked
+    /// for every version, and not only for those that somebody states.
+    pub(super) fn by(
+        requests: &'r [Request],
+        care: bool,
+        known: impl Fn(AnyId) -> Option<Version>,
+    ) -> Self {
         let mut touched = Self::default();
         for request in requests {
+            let care = care || request.basis == Basis::Stated;
             for stream in &request.streams {
-                touched.streams.name(stream.id);
+                // What is not written to must be asked: nothing else would show
+                // that another has written to it.
+                let asked = care || stream.events.is_empty();
+                touched.streams.name(stream.id).asked |= asked;
             }
             for message in &request.messages {
                 touched.messages.name(message.message_id);
@@ -173,12 +194,29 @@ impl<'r> Touched<'r> {
                 }
             }
         }
+        // The first to name a stream says where it stands, unless that is asked;
+        // versions do not go back, so it stands no lower than was ever seen.
+        for stream in requests.iter().flat_map(|request| &request.streams).rev() {
+            let slot = touched.streams.name(stream.id);
+            if !slot.asked {
+                slot.before = stream.expected.0;
+            }
+        }
+        for (number, (id, slot)) in touched.streams.rows.iter_mut().enumerate() {
+            if slot.asked {
+                touched.asked_streams.push(number);
+            } else if let Some(known) = known(*id) {
+                slot.before = slot.before.max(known.0);
+            }
+            slot.now = slot.before;
+        }
         touched
     }
 
     /// What to ask the database.
     pub(super) fn probes(&self) -> impl Iterator<Item = Probe> {
-        let streams = self.streams.rows.iter().map(|(id, _)| [id.to_string(), String::new()]);
+        let streams = self.streams.rows.iter().filter(|(_, slot)| slot.asked);
+        let streams = streams.map(|(id, _)| [id.to_string(), String::new()]);
         let messages = self.messages.rows.iter().map(|(id, _)| [id.to_string(), String::new()]);
         let handled = self.handled.rows.iter().map(|((consumer, id), _)| pair(consumer, id));
         let answered = self.answered.rows.iter().map(|((caller, key), _)| pair(caller, key));
@@ -211,7 +249,12 @@ impl<'r> Touched<'r> {
         let number: usize = narrow(row, 1)?;
         let unknown = || Error::Protocol("an answer to no question".to_owned());
         match Part::ALL.get(part).ok_or_else(unknown)? {
-            Part::Streams => *self.streams.at(number).ok_or_else(unknown)? = row.int(2)?,
+            Part::Streams => {
+                let number = *self.asked_streams.get(number).ok_or_else(unknown)?;
+                let slot = self.streams.at(number).ok_or_else(unknown)?;
+                slot.before = row.int(2)?;
+                slot.now = slot.before;
+            }
             Part::Messages => *self.messages.at(number).ok_or_else(unknown)? = true,
             Part::Handled => *self.handled.at(number).ok_or_else(unknown)? = true,
             Part::Answered => *self.answered.at(number).ok_or_else(unknown)? = true,
@@ -315,16 +358,16 @@ impl<'r> Touched<'r> {
             }
         }
         for stream in &request.streams {
-            let version = self.streams.name(stream.id);
-            if *version != stream.expected.0 {
+            let slot = self.streams.name(stream.id);
+            if slot.now != stream.expected.0 {
                 return Err(AppendError::Conflict {
                     stream: stream.id,
                     expected: stream.expected,
-                    actual: Version(*version),
+                    actual: Version(slot.now),
                 });
             }
-            undo.push(Undo::Stream(stream.id, *version));
-            *version = stream.events.last().map_or(*version, |event| event.version.0);
+            undo.push(Undo::Stream(stream.id, *slot));
+            slot.now = stream.events.last().map_or(slot.now, |event| event.version.0);
         }
         for release in &request.releases {
             let key = (release.scope, release.key.as_str());
@@ -353,7 +396,7 @@ impl<'r> Touched<'r> {
                 Undo::Handled(key) => *self.handled.name(key) = false,
                 Undo::Timer(key, slot) => *self.timers.name(key) = slot,
                 Undo::Letter(key, letter) => *self.letters.name(key) = letter,
-                Undo::Stream(key, version) => *self.streams.name(key) = version,
+                Undo::Stream(key, slot) => *self.streams.name(key) = slot,
                 Undo::Claim(key, holder) => *self.claims.name(key) = holder,
             }
         }
@@ -389,6 +432,11 @@ impl<'r> Touched<'r> {
 
     /// What all of it comes to, for what may be written only once.
     fn settle(self, writes: &mut Writes<'r>) {
+        // That nothing stands behind a version shows when the next is written;
+        // that the version itself is there must be asserted.
+        let unasked = self.streams.rows.into_iter().filter(|(_, slot)| !slot.asked);
+        let unasked = unasked.filter(|(_, slot)| slot.before > 0);
+        writes.asserted.extend(unasked.map(|(id, slot)| (id, slot.before)));
         for (key, holder) in self.claims.rows {
             match (holder.before, holder.now) {
                 (before, now) if before == now => {}
@@ -422,7 +470,7 @@ enum Undo<'r> {
     Handled((&'r str, Uuid)),
     Timer((AnyId, &'r str), TimerSlot<'r>),
     Letter(DeadLetterId, Letter),
-    Stream(AnyId, i64),
+    Stream(AnyId, StreamSlot),
     Claim((&'r str, &'r str), Holder),
 }
 
@@ -454,6 +502,8 @@ impl Verdict {
 #[derive(Default)]
 pub(super) struct Writes<'r> {
     pub(super) rows: Vec<&'r Row>,
+    /// Versions that streams must have, and that nobody has looked up.
+    pub(super) asserted: Vec<(AnyId, i64)>,
     pub(super) inbox: Vec<&'r InboxEntry>,
     pub(super) answers: Vec<Answer<'r>>,
     /// Names nobody held, and who holds them now.

@@ -120,6 +120,7 @@ fn writing(writes: &Writes<'_>, now: i64) -> Result<Statement, Error> {
             RETURNING position - {count} AS before
         )"
     );
+    statement.asserted(writes)?;
     statement.messages(writes, now)?;
     statement.inbox(writes)?;
     statement.answers(writes, now)?;
@@ -157,6 +158,27 @@ impl Statement {
         self.expected += super::batch::place(rows);
     }
 
+    fn asserted(&mut self, writes: &Writes<'_>) -> Result<(), Error> {
+        let rows = &writes.asserted;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let streams = self.bind(strings(rows, |(stream, _)| stream))?;
+        let versions = self.bind(rows.iter().map(|(_, version)| *version).collect::<Vec<_>>())?;
+        self.part(
+            "asserted",
+            &format!(
+                "SELECT 1 FROM unnest({streams}::text[], {versions}::bigint[])
+                    AS a (stream, version)
+                 CROSS JOIN LATERAL (SELECT 1 FROM messages WHERE stream = a.stream
+                    AND kind = 'event' AND version = a.version LIMIT 1) AS f"
+            ),
+        );
+        self.counted.push("asserted");
+        self.expected += super::batch::place(rows.len());
+        Ok(())
+    }
+
     fn messages(&mut self, writes: &Writes<'_>, now: i64) -> Result<(), Error> {
         let rows = &writes.rows;
         if rows.is_empty() {
@@ -172,6 +194,8 @@ impl Statement {
         let partitions = self.bind(partitions)?;
         let ids =
             self.bind(rows.iter().map(|row| row.message_id.to_string()).collect::<Vec<_>>())?;
+        let causes = rows.iter().map(|row| row.causation_id.map(|id| id.to_string()));
+        let causes = self.bind(causes.collect::<Vec<_>>())?;
         let payloads = self.bind(texts(rows, |row| &row.payload))?;
         let metadata = self.bind(texts(rows, |row| &row.metadata))?;
         let now = self.bind(now)?;
@@ -179,14 +203,15 @@ impl Statement {
             "new_messages",
             &format!(
                 "INSERT INTO messages (position, kind, stream, version, name, schema_version,
-                    partition, message_id, payload, metadata, recorded_at)
+                    partition, message_id, causation_id, payload, metadata, recorded_at)
                  SELECT head.before + m.n, m.kind, m.stream, m.version, m.name, m.schema_version,
-                    m.partition, m.message_id::uuid, m.payload::json, m.metadata::json, {now}
+                    m.partition, m.message_id::uuid, m.causation_id::uuid, m.payload::json,
+                    m.metadata::json, {now}
                  FROM head, unnest({kinds}::text[], {streams}::text[], {versions}::bigint[],
                     {names}::text[], {schemas}::integer[], {partitions}::smallint[],
-                    {ids}::text[], {payloads}::text[], {metadata}::text[])
+                    {ids}::text[], {causes}::text[], {payloads}::text[], {metadata}::text[])
                     WITH ORDINALITY AS m (kind, stream, version, name, schema_version, partition,
-                    message_id, payload, metadata, n)"
+                    message_id, causation_id, payload, metadata, n)"
             ),
         );
         Ok(())

@@ -29,13 +29,25 @@ pub(crate) struct Request {
     pub(super) takes: Vec<Take>,
     /// The states the events lead to, where who asks knows them.
     pub(super) states: Vec<NewState>,
+    /// Whether the versions it expects were seen in the database, or follow
+    /// from there being nothing yet.
+    pub(super) basis: Basis,
     pub(super) reply: oneshot::Sender<Result<Appended, AppendError>>,
+}
+
+/// Where the versions that an append expects come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Basis {
+    /// From the ledger. They are asserted by the statement that writes; to look
+    /// them up before would only say in advance what is nearly always so.
+    Loaded,
+    /// From somebody. They are looked up, so that being wrong costs others nothing.
+    Stated,
 }
 
 /// A state that an append leads to.
 pub(crate) struct NewState {
     pub(crate) stream: AnyId,
-    pub(crate) version: Version,
     pub(crate) state: AnyState,
 }
 
@@ -55,6 +67,7 @@ pub(super) struct Row {
     pub(super) name: String,
     pub(super) schema_version: i32,
     pub(super) message_id: Uuid,
+    pub(super) causation_id: Option<Uuid>,
     pub(super) payload: Box<str>,
     pub(super) metadata: Arc<str>,
 }
@@ -97,6 +110,7 @@ impl Request {
     pub(crate) fn new(
         append: Append,
         states: Vec<NewState>,
+        basis: Basis,
         upcasters: &Upcasters,
         reply: oneshot::Sender<Result<Appended, AppendError>>,
     ) -> Result<Self, serde_json::Error> {
@@ -116,6 +130,7 @@ impl Request {
                         name: event.name,
                         schema_version: event.schema_version,
                         message_id: Uuid::now_v7(),
+                        causation_id: append.metadata.causation_id,
                         payload: event.payload.into(),
                         metadata: metadata.clone(),
                     })
@@ -134,6 +149,7 @@ impl Request {
                 schema_version: upcasters.schema_version(&message.name),
                 name: message.name,
                 message_id: message.message_id,
+                causation_id: append.metadata.causation_id,
                 payload: message.payload.into(),
                 metadata: metadata.clone(),
             })
@@ -167,6 +183,7 @@ impl Request {
             timers,
             takes: append.takes,
             states,
+            basis,
             reply,
         })
     }

@@ -10,21 +10,37 @@ use sea_orm::sqlx::{
 };
 use serde::Serialize;
 
-use super::batch::{Part, Probe, Touched, Writes};
+use super::batch::{Part, Probe, Touched, Writes, place};
 use crate::sql::{Arg, Columns, Sql, for_sqlite};
 
-/// Begins the transaction and looks up how what the batch touches stands.
+/// Takes the lock for writing at once: to take it later could fail.
+const BEGIN: &str = "BEGIN IMMEDIATE";
+
+/// Looks up how what the batch touches stands, and begins the transaction for
+/// that. Says whether there was anything to look up.
 pub(super) async fn look(
     connection: &mut SqliteConnection,
     touched: &mut Touched<'_>,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     let mut statement = Statement::default();
-    statement.add("BEGIN IMMEDIATE");
     for probe in touched.probes() {
+        if statement.sql.is_empty() {
+            statement.add(BEGIN);
+        }
         statement.look(&probe)?;
     }
+    if statement.sql.is_empty() {
+        return Ok(false);
+    }
     let rows = statement.run(connection).await?;
-    rows.iter().try_for_each(|row| touched.found(row))
+    rows.iter().try_for_each(|row| touched.found(row))?;
+    Ok(true)
+}
+
+/// Begins the transaction, when there was nothing to look up and there is
+/// nothing to write.
+pub(super) async fn begin(connection: &mut SqliteConnection) -> Result<(), Error> {
+    connection.execute(BEGIN).await.map(drop)
 }
 
 /// Writes the batch and returns where the head stood before.
@@ -32,9 +48,17 @@ pub(super) async fn write(
     connection: &mut SqliteConnection,
     writes: &Writes<'_>,
     now: i64,
+    has_begun: bool,
+    commits: bool,
 ) -> Result<i64, Error> {
     let mut statement = Statement::default();
+    if !has_begun {
+        statement.add(BEGIN);
+    }
     statement.write(writes, now)?;
+    if commits {
+        statement.add("COMMIT");
+    }
     let rows = statement.run(connection).await?;
     rows.first().ok_or(Error::RowNotFound)?.int(0)
 }
@@ -123,6 +147,16 @@ impl Statement {
         // From here on, a place in the batch becomes a position by this.
         let before = format!("(SELECT position - {count} FROM ledger_head WHERE id = 1)");
 
+        if !writes.asserted.is_empty() {
+            let count = self.bind(place(writes.asserted.len()))?;
+            let rows = self.bind_rows(&writes.asserted)?;
+            // The sum overflows, and with it everything fails, if one is not there.
+            self.add(&format!(
+                "SELECT iif(count(*) = {count}, 0, abs(-9223372036854775807 - 1))
+                 FROM json_each({rows}) AS a CROSS JOIN messages AS m
+                 ON m.stream = a.value ->> 0 AND m.kind = 'event' AND m.version = a.value ->> 1"
+            ));
+        }
         if !writes.rows.is_empty() {
             let rows: Vec<_> = writes
                 .rows
@@ -136,6 +170,7 @@ impl Statement {
                         row.schema_version,
                         row.stream.partition(),
                         row.message_id,
+                        row.causation_id,
                         &*row.payload,
                         &*row.metadata,
                     )
@@ -144,9 +179,10 @@ impl Statement {
             let rows = self.bind_rows(&rows)?;
             self.add(&format!(
                 "INSERT INTO messages (position, kind, stream, version, name, schema_version,
-                    partition, message_id, payload, metadata, recorded_at)
+                    partition, message_id, causation_id, payload, metadata, recorded_at)
                  SELECT {before} + 1 + key, value ->> 0, value ->> 1, value ->> 2, value ->> 3,
-                    value ->> 4, value ->> 5, value ->> 6, value ->> 7, value ->> 8, {now}
+                    value ->> 4, value ->> 5, value ->> 6, value ->> 7, value ->> 8, value ->> 9,
+                    {now}
                  FROM json_each({rows})"
             ));
         }
@@ -305,7 +341,7 @@ mod tests {
             Append, Claim, IdempotencyEntry, InboxEntry, NewEvent, NewMessage, StreamWrite, Take,
             Timer, TimerChange,
         },
-        appender::request::Request,
+        appender::request::{Basis, Request},
         message::{MessageKind, Metadata, Position, Version},
         upcast::Upcasters,
     };
@@ -357,11 +393,9 @@ mod tests {
     async fn plan(connection: &mut SqliteConnection, statements: &str) -> Vec<String> {
         let mut steps = Vec::new();
         for statement in statements.split(';').filter(|sql| !sql.trim().is_empty()) {
-            if statement != "BEGIN IMMEDIATE" {
-                let explain = format!("EXPLAIN QUERY PLAN {statement}");
-                let rows = raw_sql(AssertSqlSafe(explain)).fetch_all(&mut *connection).await;
-                steps.extend(rows.unwrap().iter().map(|row| row.get::<String, _>("detail")));
-            }
+            let explain = format!("EXPLAIN QUERY PLAN {statement}");
+            let rows = raw_sql(AssertSqlSafe(explain)).fetch_all(&mut *connection).await;
+            steps.extend(rows.unwrap().iter().map(|row| row.get::<String, _>("detail")));
         }
         steps
     }
@@ -372,19 +406,23 @@ mod tests {
         raw_sql(TABLES).execute(&mut connection).await.unwrap();
         let (reply, _) = oneshot::channel();
         let upcasters = Upcasters::default();
-        let request = Request::new(everything(), Vec::new(), &upcasters, reply).unwrap();
+        let request =
+            Request::new(everything(), Vec::new(), Basis::Stated, &upcasters, reply).unwrap();
         let requests = [request];
 
         let mut looking = Statement::default();
-        for probe in Touched::by(&requests).probes() {
+        let touched = || Touched::by(&requests, true, |_| None);
+        for probe in touched().probes() {
             looking.look(&probe).unwrap();
         }
         let mut writing = Statement::default();
-        writing.write(&Touched::by(&requests).pretend(&requests), 1).unwrap();
+        let mut writes = touched().pretend(&requests);
+        writes.asserted.push((requests[0].streams[0].id, 1));
+        writing.write(&writes, 1).unwrap();
 
         for sql in [looking.sql, writing.sql] {
             for step in plan(&mut connection, &sql).await {
-                let is_scan = step.starts_with("SCAN") && !step.contains("json_each");
+                let is_scan = step.starts_with("SCAN") && !step.contains("VIRTUAL TABLE");
                 assert!(!is_scan, "{step}");
             }
         }

@@ -43,6 +43,7 @@ contract! {
         positions_are_gapless_under_32_tasks,
         d41_several_events_in_one_append_keep_their_own_values,
         a_message_is_said_once_under_its_id,
+        whatever_an_append_touches_all_of_it_counts,
         time_does_not_go_back,
         a_caller_that_goes_away_leaves_all_or_nothing,
         a_payload_that_is_not_json_is_refused_alone,

@@ -24,7 +24,7 @@ use mallbots_testing::{
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::tally::{Tally, count, everything, metadata, new_id, notes, open};
+use crate::tally::{Tally, count, everything, metadata, new_id, notes, number, open};
 
 /// What the process that is to be killed does.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -163,6 +163,12 @@ async fn orders(kind: Backend) -> (FreshDatabase, Orders) {
 }
 
 async fn open_again(place: &FreshDatabase) -> (Ledger, Tasks) {
+    if place.database.kind == Backend::Postgres {
+        // What the victim asked for last may still be done after its death.
+        let busy = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+            AND pid <> pg_backend_pid() AND state <> 'idle'";
+        while number(&place.database, busy).await > 0 {}
+    }
     let tasks = Tasks::default();
     let ledger = Ledger::open(
         place.connect().await.unwrap(),

@@ -1,5 +1,5 @@
--- Every message, gapless and in commit order. Columns of type json keep the
--- text that was written; nothing searches inside a payload.
+-- Every message, gapless and in commit order. JSON keeps the text that was
+-- written; what is searched for has a column.
 CREATE TABLE messages (
     position bigint PRIMARY KEY,
     kind text COLLATE "C" NOT NULL CHECK (kind IN ('event', 'command', 'reply')),
@@ -9,6 +9,7 @@ CREATE TABLE messages (
     schema_version integer NOT NULL,
     partition smallint NOT NULL,
     message_id uuid NOT NULL,
+    causation_id uuid,
     payload json NOT NULL,
     metadata json NOT NULL,
     recorded_at bigint NOT NULL
@@ -16,10 +17,9 @@ CREATE TABLE messages (
 
 CREATE UNIQUE INDEX messages_message_id ON messages (message_id);
 CREATE UNIQUE INDEX messages_stream_version ON messages (stream, version) WHERE kind = 'event';
-CREATE INDEX messages_stream ON messages (stream, position);
+CREATE INDEX messages_addressee ON messages (stream, position) WHERE kind <> 'event';
 CREATE INDEX messages_partition ON messages (partition, position);
-CREATE INDEX messages_causation ON messages ((metadata ->> 'causation_id'))
-    WHERE (metadata ->> 'causation_id') IS NOT NULL;
+CREATE INDEX messages_causation ON messages (causation_id) WHERE causation_id IS NOT NULL;
 
 -- The position of the last message. Whoever appends moves it first, so that
 -- positions are given in the order of the commits.

@@ -3,9 +3,13 @@
 use std::{collections::HashMap, pin::pin, time::Duration};
 
 use futures_util::{future::join_all, poll};
-use mallbots_domain::id::{AnyId, EntityId};
+use mallbots_domain::id::{AnyId, BasketId, DeadLetterId, EntityId};
 use mallbots_eventstore::{
-    append::{Append, NewEvent, NewMessage, StreamWrite},
+    append::{
+        Append, Claim, IdempotencyEntry, InboxEntry, NewEvent, NewMessage, StreamWrite, Take,
+        Timer, TimerChange,
+    },
+    dead_letters::DeadLetter,
     error::{AppendError, StoreError},
     ledger::LedgerOptions,
     message::{MessageKind, Metadata, Position, Version},
@@ -159,6 +163,132 @@ pub(super) async fn a_message_is_said_once_under_its_id(test: TestLedger) {
     assert_eq!((again.first, again.last), (Position(3), Position(3)));
     assert_eq!(notes(&test.ledger, id).await, ["a", "b"]);
     assert_eq!(everything(&test.ledger).await.len(), 3);
+}
+
+/// What an append may touch.
+#[derive(Debug, Clone, Copy)]
+enum Part {
+    Stream,
+    Message,
+    Inbox,
+    Answer,
+    Claim,
+    Timer,
+    Letter,
+}
+
+const PARTS: [Part; 7] = [
+    Part::Stream,
+    Part::Message,
+    Part::Inbox,
+    Part::Answer,
+    Part::Claim,
+    Part::Timer,
+    Part::Letter,
+];
+
+/// Adds what an append does to one part, under a name of its own.
+fn touch(append: &mut Append, part: Part, id: BasketId) {
+    let name = id.to_string();
+    match part {
+        Part::Stream => append.streams.extend(write(id, 0, &["a"]).streams),
+        Part::Message => append.messages.push(NewMessage { message_id: id.uuid(), ..command(id) }),
+        Part::Inbox => {
+            let entry =
+                InboxEntry { consumer: "one", message_id: id.uuid(), position: Position(1) };
+            append.inbox = Some(entry);
+        }
+        Part::Answer => {
+            append.idempotency = Some(IdempotencyEntry {
+                caller: "anna".to_owned(),
+                key: name,
+                fingerprint: "f".to_owned(),
+                result: "null".to_owned(),
+            });
+        }
+        Part::Claim => append.claims.push(Claim { scope: "sku", key: name, owner: new_id().any() }),
+        Part::Timer => append.timers.push(TimerChange::Set(Timer {
+            owner: id.any(),
+            name: "alarm",
+            due_at: 1,
+            message: command(id),
+        })),
+        Part::Letter => {
+            append.takes.push(Take::DeadLetter { id: DeadLetterId::from_uuid(id.uuid()) });
+        }
+    }
+}
+
+/// Every combination of parts, because a statement that is put together from
+/// some of them may go wrong where another does not.
+pub(super) async fn whatever_an_append_touches_all_of_it_counts(test: TestLedger) {
+    let ledger = &test.ledger;
+    for combination in 1_u32..1 << PARTS.len() {
+        let chosen: Vec<_> = PARTS
+            .into_iter()
+            .enumerate()
+            .filter(|(number, _)| combination & (1 << number) != 0)
+            .map(|(_, part)| part)
+            .collect();
+        let id = new_id();
+        let letter = DeadLetter {
+            id: DeadLetterId::from_uuid(id.uuid()),
+            consumer: "one".to_owned(),
+            key: "key".to_owned(),
+            position: Position(i64::from(combination)),
+            message_id: id.uuid(),
+            reason: "it does not compute".to_owned(),
+            attempts: 1,
+            first_failed_at: BEGINNING,
+            payload_override: None,
+        };
+        ledger.park(&letter).await.unwrap();
+        let mut append = Append::new(metadata());
+        for part in &chosen {
+            touch(&mut append, *part, id);
+        }
+        ledger.append(append).await.unwrap();
+
+        for part in &chosen {
+            // Is it there? And does it stand in the way of all the rest, done anew?
+            let mut again = Append::new(metadata());
+            for other in &chosen {
+                let is_it = std::mem::discriminant(other) == std::mem::discriminant(part);
+                // A letter that is not there stands in the way by itself.
+                if is_it || !matches!(other, Part::Letter) {
+                    touch(&mut again, *other, if is_it { id } else { new_id() });
+                }
+            }
+            let again = ledger.append(again).await;
+            match part {
+                Part::Stream => {
+                    assert_eq!(notes(ledger, id).await, ["a"]);
+                    assert!(matches!(again, Err(AppendError::Conflict { .. })), "{again:?}");
+                }
+                Part::Message => {
+                    assert!(ledger.message(id.uuid()).await.unwrap().is_some());
+                    assert!(again.is_ok(), "{again:?}");
+                }
+                Part::Inbox => assert!(matches!(again, Err(AppendError::Handled)), "{again:?}"),
+                Part::Answer => {
+                    let answer = ledger.recall("anna", &id.to_string()).await.unwrap();
+                    assert_eq!(answer.unwrap().result, "null");
+                    assert!(matches!(again, Err(AppendError::Answered)), "{again:?}");
+                }
+                Part::Claim => {
+                    assert!(matches!(again, Err(AppendError::Claimed { .. })), "{again:?}");
+                }
+                Part::Timer => {
+                    let due = ledger.due_timers(1, 1_000).await.unwrap();
+                    assert!(due.iter().any(|timer| timer.owner == id.any()), "{chosen:?}");
+                }
+                Part::Letter => {
+                    assert_eq!(ledger.dead_letter(letter.id).await.unwrap(), None);
+                    assert!(matches!(again, Err(AppendError::Gone)), "{again:?}");
+                }
+            }
+        }
+    }
 }
 
 pub(super) async fn time_does_not_go_back(test: TestLedger) {
