@@ -34,7 +34,7 @@ use crate::mall::{Mall, Shopper, TOTAL, is_about, new, on_each_database, request
 on_each_database!(
     d1_an_order_is_accepted_step_by_step,
     an_order_lives_to_the_end,
-    a_disabled_customer_is_turned_down,
+    d34_a_disabled_customer_is_turned_down,
     a_list_that_cannot_be_written_turns_the_order_down,
     a_payment_that_is_too_small_turns_the_order_down,
     a_payment_of_another_customer_is_left_alone,
@@ -170,7 +170,7 @@ async fn assert_turned_down(mall: &Mall, shopper: &Shopper, done: &[&str], refus
     mall.assert_quiet().await;
 }
 
-async fn a_disabled_customer_is_turned_down(backend: Backend) {
+async fn d34_a_disabled_customer_is_turned_down(backend: Backend) {
     let mall = Mall::open(backend).await;
     let shopper = mall.shopper().await;
     mall.disable(shopper.customer).await;

@@ -17,7 +17,7 @@ use crate::{
 on_each_database!(
     the_checkpoint_stays_behind_the_lowest_message_at_work,
     what_was_handled_before_a_crash_is_not_handled_again,
-    the_inbox_is_pruned_behind_the_checkpoint,
+    d17_the_inbox_is_pruned_behind_the_checkpoint,
     a_checkpoint_that_lingers_keeps_the_inbox,
     parked_keys_stay_parked,
     what_was_handled_before_a_parked_message_is_not_parked_behind_it,
@@ -88,7 +88,7 @@ async fn what_was_handled_before_a_crash_is_not_handled_again(backend: Backend) 
     assert_eq!(bench.checkpoint().await, Position(0), "no checkpoint was ever saved");
 }
 
-async fn the_inbox_is_pruned_behind_the_checkpoint(backend: Backend) {
+async fn d17_the_inbox_is_pruned_behind_the_checkpoint(backend: Backend) {
     let mut bench = Bench::new(backend).await;
     let key = key();
     let handler = bench.handler(|_, _, _| Act::Do);
