@@ -53,26 +53,19 @@ async fn measure() {
         messages.len() - events
     ));
 
-    let (mut ours, mut theirs, mut through) = (Vec::new(), Vec::new(), Vec::new());
+    let [mut ours, mut theirs, mut small, mut their_small, mut through, mut on_file] =
+        [const { Vec::new() }; 6];
     for _ in 0..number("ROUNDS", 5) {
-        let mut library = Library::new(Backend::Postgres).await;
-        let start = Instant::now();
-        library.take_in(&messages, BATCH).await;
-        ours.push(start.elapsed());
-
-        let hand = Library::new(Backend::Postgres).await;
-        let pool = hand.views.database.write.get_postgres_connection_pool().clone();
-        let mut by_hand = ByHand::new(pool);
-        let start = Instant::now();
-        for batch in messages.chunks(BATCH) {
-            by_hand.take_in(batch).await.unwrap();
-        }
-        theirs.push(start.elapsed());
-        // Otherwise it would be easy to be fast.
-        hand.assert_equals(&library).await;
-
-        through.push(through_the_ledger(&messages).await);
+        theirs.push(by_hand(&messages, BATCH).await.1);
+        ours.push(projector(&messages, BATCH).await.1);
+        their_small.push(by_hand(&messages, SMALL).await.1);
+        small.push(projector(&messages, SMALL).await.1);
+        through.push(through_the_ledger(&messages, Backend::Postgres).await);
+        on_file.push(through_the_ledger(&messages, Backend::Sqlite).await);
     }
+    // Otherwise it would be easy to be fast.
+    let (hand, ours_too) = (by_hand(&messages, BATCH).await.0, projector(&messages, BATCH).await.0);
+    hand.assert_equals(&ours_too).await;
 
     let rate = |times: &mut Vec<Duration>| {
         times.sort();
@@ -80,24 +73,50 @@ async fn measure() {
         let events = events as f64;
         events / times[times.len() / 2].as_secs_f64()
     };
-    let (by_hand, projector, ledger) = (rate(&mut theirs), rate(&mut ours), rate(&mut through));
+    let (hand, projector) = (rate(&mut theirs), rate(&mut ours));
+    let (small_hand, small) = (rate(&mut their_small), rate(&mut small));
+    let (ledger, file) = (rate(&mut through), rate(&mut on_file));
     say("");
-    say("| catch-up from an empty read side, PostgreSQL | events/s | against by hand |");
+    say("| catch-up from an empty read side | events/s | against by hand |");
     say("|---|---:|---:|");
-    for (name, rate) in [
-        ("SQL by hand: the same batches, the same tables", by_hand),
-        ("projector", projector),
-        ("projector, reading the ledger (PostgreSQL) as it goes", ledger),
+    for (name, rate, by_hand) in [
+        (format!("SQL by hand, batches of {BATCH}, PostgreSQL"), hand, hand),
+        (format!("projector, batches of {BATCH}, PostgreSQL"), projector, hand),
+        ("the same, reading the ledger as it goes".to_owned(), ledger, hand),
+        (format!("SQL by hand, batches of {SMALL}, PostgreSQL"), small_hand, small_hand),
+        (format!("projector, batches of {SMALL}, PostgreSQL"), small, small_hand),
     ] {
         say(&format!("| {name} | {rate:.0} | {:.2} |", rate / by_hand));
     }
-    let enough = projector >= by_hand / 3.0 && ledger >= 30_000.0;
+    say(&format!("| projector reading the ledger as it goes, SQLite | {file:.0} | |"));
+    let enough = ledger >= hand / 3.0 && ledger >= 30_000.0;
     say(&format!("\nat least 1/3 and 30,000 events/s: {}", if enough { "yes" } else { "NO" }));
 }
 
+/// Smaller batches, to see what the size does.
+const SMALL: usize = 500;
+
+async fn projector(messages: &[Arc<Recorded>], at_once: usize) -> (Library, Duration) {
+    let mut library = Library::new(Backend::Postgres).await;
+    let start = Instant::now();
+    library.take_in(messages, at_once).await;
+    (library, start.elapsed())
+}
+
+async fn by_hand(messages: &[Arc<Recorded>], at_once: usize) -> (Library, Duration) {
+    let library = Library::new(Backend::Postgres).await;
+    let pool = library.views.database.write.get_postgres_connection_pool().clone();
+    let mut by_hand = ByHand::new(pool);
+    let start = Instant::now();
+    for batch in messages.chunks(at_once) {
+        by_hand.take_in(batch).await.unwrap();
+    }
+    (library, start.elapsed())
+}
+
 /// The whole way: the projector follows a ledger that is there already.
-async fn through_the_ledger(messages: &[Arc<Recorded>]) -> Duration {
-    let library = Library::on(Backend::Postgres, Backend::Postgres).await;
+async fn through_the_ledger(messages: &[Arc<Recorded>], backend: Backend) -> Duration {
+    let library = Library::on(backend, backend).await;
     let ledger = library.ledger.ledger.clone();
     library.record(messages).await;
     let stop = library.ledger.tasks.shutdown.child_token();

@@ -43,8 +43,9 @@ use crate::{
     tables::Tables,
 };
 
-/// How many messages are taken in at once.
-pub const BATCH: usize = 500;
+/// How many messages are taken in at once, when so many wait. Of a row that
+/// many of them change only the last state is written.
+pub const BATCH: usize = 2_000;
 
 /// The name of the checkpoints that all read models share.
 const CHECKPOINTS: &str = "views";

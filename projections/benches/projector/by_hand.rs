@@ -470,6 +470,10 @@ impl ByHand {
         let pool = self.pool.clone();
         let mut transaction = pool.begin().await?;
         let db = &mut *transaction;
+        // Without this, plans made for small tables read large ones through.
+        let settings = "SET LOCAL plan_cache_mode = force_generic_plan; \
+                        SET LOCAL enable_seqscan = off; SET LOCAL jit = off";
+        sqlx::raw_sql(settings).execute(&mut *db).await?;
         let to = messages.last().unwrap().position.0;
         sqlx::query("UPDATE projection_checkpoints SET position = $1 WHERE name = 'views'")
             .bind(to)
