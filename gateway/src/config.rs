@@ -55,6 +55,9 @@ pub struct Config {
     /// When to die, for tests of crashes.
     #[cfg(feature = "test-support")]
     pub die_at: Option<crate::failpoint::Failpoint>,
+    /// How often consumers save how far they are, for tests of crashes.
+    #[cfg(feature = "test-support")]
+    pub checkpoint_every: Option<Duration>,
     /// Variables that look like settings but are none.
     pub ignored: Vec<String>,
 }
@@ -322,6 +325,8 @@ impl Reader {
             shutdown_timeout: self.read("shutdown_timeout", duration, Duration::from_secs(30)),
             #[cfg(feature = "test-support")]
             die_at: self.read("die_at", |text| from_str(text).map(Some), None),
+            #[cfg(feature = "test-support")]
+            checkpoint_every: self.read("checkpoint_every", |text| duration(text).map(Some), None),
             ignored: Vec::new(),
         }
     }

@@ -5,6 +5,9 @@
 //! `kill -9` would, when an append with an `ordering.OrderCreated` is committed
 //! for the second time. The moments are those of the ledger's [`Probe`]; where
 //! several names are given, `handled:sagas/ordering.OrderCreated`, all must fit.
+//!
+//! `MALLBOTS_CHECKPOINT_EVERY=2ms` has consumers save how far they are so often
+//! that little is read again after a death.
 
 use std::{
     io::{self, Write},
@@ -16,7 +19,18 @@ use std::{
 };
 
 use mallbots_eventstore::ledger::{Moment, Probe};
+use mallbots_messaging::post::PostOptions;
 use rustix::process::{Signal, getpid, kill_process};
+
+use crate::config::Config;
+
+/// Consumers that save how far they are as often as a test wants.
+pub fn hurried(mut options: PostOptions, config: &Config) -> PostOptions {
+    if let Some(every) = config.checkpoint_every {
+        options.consumer.checkpoint_every = every;
+    }
+    options
+}
 
 /// A moment at which the process dies.
 #[derive(Debug, Clone)]

@@ -163,6 +163,8 @@ fn start_post(
         }
     };
     let options = PostOptions { sagas, ..PostOptions::default() };
+    #[cfg(feature = "test-support")]
+    let options = crate::failpoint::hurried(options, config);
     let (tracker, stopping) = (TaskTracker::new(), CancellationToken::new());
     let post = Post::start(ledger, notifier, &options, &tracker, &stopping);
     lifecycle.spawn("post", move |stop| async move {

@@ -49,6 +49,7 @@ pub(super) async fn audit(mall: &Mall, answered: &[i64], endings: &[Ending]) {
     books.have_no_gaps();
     books.hold_each_answer_once(answered).await;
     books.answer_each_command_once();
+    books.follow_each_message_once();
     books.went_forward_without_help().await;
     books.let_nothing_follow_an_end();
     books.tell_customers_once();
@@ -136,6 +137,16 @@ impl Books {
             count += 1;
         }
         assert_eq!(replies.len(), count);
+    }
+
+    /// A message that was handled twice had its effects once.
+    fn follow_each_message_once(&self) {
+        let mut followed = HashSet::new();
+        for message in &self.messages {
+            if let Some(cause) = metadata(message).causation_id {
+                assert!(followed.insert((cause, message.stream, &message.name)), "{message:?}");
+            }
+        }
     }
 
     /// No work was lost and found again by a timeout only, and none was put
