@@ -19,7 +19,7 @@ use mallbots_migrations::{LedgerMigrator, MigratorTrait, ViewsMigrator};
 use mallbots_projections::{projector::Projector, reads::Reads};
 use sea_orm::DatabaseConnection;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::{
     config::{Config, Currency},
@@ -35,6 +35,11 @@ use crate::{
 const CONNECTIONS: u32 = 8;
 /// How long a mutation waits to read back what it made.
 const READ_BACK: Duration = Duration::from_secs(2);
+/// How long it is remembered what a request was answered, for whoever sends it
+/// again under the same key.
+const ANSWERS_KEPT: Duration = Duration::from_hours(7 * 24);
+/// How often it is looked for answers that are too old.
+const TIDYING: Duration = Duration::from_hours(1);
 /// How far the library may be behind before the process says it is not ready.
 const MOST_LAG: i64 = 10_000;
 
@@ -130,6 +135,13 @@ pub async fn open(
         ..SagaOptions::default()
     };
     let post = start_post(config, &ledger, sagas, lifecycle)?;
+    lifecycle.spawn("tidying", {
+        let ledger = ledger.clone();
+        move |stop| async move {
+            stop.run_until_cancelled(tidy(&ledger)).await;
+            Ok(())
+        }
+    });
     watch(readiness, &ledger, &reads, views.read.clone());
 
     let secret = cursor_secret(config, &ledger).await?;
@@ -178,6 +190,21 @@ fn start_post(
         Ok(())
     });
     Ok(post)
+}
+
+/// Forgets, from time to time, what nobody will ask for again.
+async fn tidy(ledger: &Ledger) {
+    let kept = i64::try_from(ANSWERS_KEPT.as_micros()).unwrap_or(i64::MAX);
+    let mut rounds = tokio::time::interval(TIDYING);
+    loop {
+        rounds.tick().await;
+        match ledger.forget_answers(ledger.now().saturating_sub(kept)).await {
+            Ok(0) => {}
+            Ok(answers) => info!(answers, "forgot old answers"),
+            // The next round will do.
+            Err(error) => warn!(error = &error as &dyn std::error::Error, "old answers are kept"),
+        }
+    }
 }
 
 /// How the process can tell that its rooms are well.
