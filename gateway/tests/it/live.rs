@@ -370,9 +370,9 @@ async fn progress_resumes_across_a_restart(mut mall: Mall) {
     // When the server stops, the watchers are told; when it is back, the same
     // cursor leads to the same place.
     let stopping = mall.stop();
-    let (status, gone) = futures_util::future::join(stopping, watch.next_or_gone()).await;
+    let watching = async move { assert_eq!(watch.next_or_gone().await, None) };
+    let (status, ()) = futures_util::future::join(stopping, watching).await;
     assert!(status.success(), "{status}");
-    assert_eq!(gone, None);
     mall.reopen().await;
     let mut watch = mall.watch_progress(order, Some(&cursor)).await;
     for item in &before[before.len() / 2 + 1..] {

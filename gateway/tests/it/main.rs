@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "what cannot go on has failed")]
 
 mod busywork;
+mod defects;
 mod economy;
 mod kills;
 mod live;

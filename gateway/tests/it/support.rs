@@ -26,6 +26,7 @@ use mallbots_gateway::client::{
     CallError, Client, IdempotencyKey, Problem, Subscription, operations::Operation,
 };
 use mallbots_testing::postgres;
+use sea_orm::ConnectionTrait;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -128,6 +129,31 @@ impl Mall {
         let ledger = Database::sqlite(&path("ledger.db"), Durability::Full).await.unwrap();
         let views = Database::sqlite(&path("views.db"), Durability::Normal).await.unwrap();
         (ledger, views)
+    }
+
+    /// Takes its database away under it, or gives it back. On PostgreSQL only.
+    pub(crate) async fn let_it_reach_its_database(&self, reach: bool) {
+        let url = self.database.as_ref().expect("a mall on PostgreSQL").url();
+        let (server, database) = url.rsplit_once('/').unwrap();
+        let (name, options) = database.split_once('?').unwrap();
+        let admin = sea_orm::Database::connect(format!("{server}/postgres?{options}")).await;
+        let admin = admin.unwrap();
+        let allow = format!("ALTER DATABASE {name} WITH ALLOW_CONNECTIONS {reach}");
+        admin.execute_unprepared(&allow).await.unwrap();
+        if !reach {
+            let throw_out = format!(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+            );
+            admin.execute_unprepared(&throw_out).await.unwrap();
+        }
+        admin.close().await.unwrap();
+    }
+
+    /// Asks it over plain HTTP for something that is not GraphQL.
+    pub(crate) async fn get(&self, path: &str) -> (u16, String) {
+        let url = self.client.url().join(path).unwrap();
+        let answer = within(path, reqwest::get(url)).await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
     }
 
     /// Tells it to stop and waits until it has.
