@@ -10,10 +10,10 @@ pub(crate) mod postgres;
 mod request;
 mod sqlite;
 
-use std::{fs::File, mem, sync::Arc, time::Duration};
+use std::{fs::File, io::ErrorKind, mem, sync::Arc, time::Duration};
 
 use sea_orm::sqlx::{
-    Error, Sqlite,
+    Connection, Error, Sqlite,
     error::DatabaseError,
     pool::PoolConnection,
     postgres::{PgConnection, PgPool},
@@ -22,12 +22,12 @@ use sea_orm::sqlx::{
 use tokio::{
     select,
     sync::{mpsc, oneshot},
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
-use self::batch::{Touched, Verdict, Writes, place};
+use self::batch::{Care, Touched, Verdict, Writes, place};
 pub(crate) use self::request::{Basis, NewState, Request};
 use crate::{
     append::Appended,
@@ -42,10 +42,10 @@ use crate::{
 
 /// How many appends may share a transaction.
 const BATCH: usize = 512;
-/// How often an append is judged anew when other processes interfere.
-const ATTEMPTS: usize = 5;
-/// How many batches are written with care after one was refused.
+/// For how many batches everything is looked up after one was refused.
 const CAUTION: u32 = 32;
+/// After how long without use a connection is tried before it is relied on.
+const IDLE: Duration = Duration::from_secs(5);
 /// How long PostgreSQL may take over a batch before it is taken for lost.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -75,8 +75,8 @@ pub(crate) struct Appender {
     caution: u32,
     /// When the last message was recorded: time does not go back in the ledger.
     recorded_at: i64,
-    /// The connection to PostgreSQL, while there is one.
-    postgres: Option<PgConnection>,
+    /// The connection to PostgreSQL, while there is one, and its last use.
+    postgres: Option<(PgConnection, Instant)>,
     /// The connection to SQLite, while there is work.
     sqlite: Option<PoolConnection<Sqlite>>,
     /// Keeps other processes from a ledger in a file.
@@ -162,16 +162,14 @@ impl Appender {
     /// Writes a batch in one transaction, or one by one if that fails.
     async fn write_together(&mut self, requests: Vec<Request>, chores: Vec<Chore>) {
         self.recorded_at = self.clock.now().max(self.recorded_at);
-        let care = self.caution > 0;
-        self.caution = self.caution.saturating_sub(1);
+        let care = self.care(&requests);
         let mut attempt = self.attempt(&requests, &chores, care).await;
         if let Err(Failure::Refused { look_again: true, .. }) = attempt
-            && !care
+            && care != Care::Lock
         {
-            // Somebody was wrong about a version: look all of them up.
-            debug!("writing with care");
+            debug!("something is not as it was expected to be");
             self.caution = CAUTION;
-            attempt = self.attempt(&requests, &chores, true).await;
+            attempt = self.attempt(&requests, &chores, Care::Lock).await;
         }
         match attempt {
             Ok((outcome, done)) => {
@@ -194,26 +192,37 @@ impl Appender {
         }
     }
 
+    /// How sure to be before a batch is written.
+    fn care(&mut self, requests: &[Request]) -> Care {
+        let is_cautious = self.caution > 0;
+        self.caution = self.caution.saturating_sub(1);
+        let mut streams = requests.iter().flat_map(|request| &request.streams);
+        if streams.any(|stream| stream.events.is_empty()) {
+            // That nobody writes to a stream shows only while nobody can.
+            Care::Lock
+        } else if is_cautious {
+            Care::Look
+        } else {
+            Care::Trust
+        }
+    }
+
     async fn write_alone(&mut self, request: Request) {
         let requests = [request];
-        for attempt in 1.. {
-            match self.attempt(&requests, &[], true).await {
-                Ok((outcome, _)) => return self.finish(requests.into(), outcome),
-                Err(Failure::Refused { look_again: true, .. }) if attempt < ATTEMPTS => {}
-                Err(Failure::Refused { error, .. }) => {
-                    let [request] = requests;
-                    let _ = request.reply.send(Err(AppendError::Store(broken(error))));
-                    return;
-                }
-                Err(Failure::Broken(cause)) => {
-                    return self.give_up(requests.into(), Vec::new(), cause).await;
-                }
+        match self.attempt(&requests, &[], Care::Lock).await {
+            Ok((outcome, _)) => self.finish(requests.into(), outcome),
+            Err(Failure::Refused { error, .. }) => {
+                let [request] = requests;
+                let _ = request.reply.send(Err(AppendError::Store(broken(error))));
+            }
+            Err(Failure::Broken(cause)) => {
+                self.give_up(requests.into(), Vec::new(), cause).await;
             }
         }
     }
 
     async fn run_alone(&mut self, chore: Chore) {
-        let result = match self.attempt(&[], std::slice::from_ref(&chore), false).await {
+        let result = match self.attempt(&[], std::slice::from_ref(&chore), Care::Trust).await {
             Ok((_, mut done)) => done.pop().unwrap_or(Ok(0)),
             Err(Failure::Refused { error, .. } | Failure::Broken(error)) => Err(error),
         };
@@ -249,14 +258,17 @@ impl Appender {
         &mut self,
         requests: &[Request],
         chores: &[Chore],
-        care: bool,
+        care: Care,
     ) -> Result<(Outcome, Vec<Result<u64, Error>>), Failure> {
         let database = self.database.clone();
         match database.pools() {
             Pools::Sqlite { write, .. } => self.attempt_sqlite(write, requests, chores, care).await,
             Pools::Postgres(pool) => {
-                let outcome = self.attempt_postgres(pool, requests, care).await?;
-                Ok((outcome, Vec::new()))
+                let attempt = timeout(PATIENCE, self.attempt_postgres(pool, requests, care));
+                match attempt.await {
+                    Ok(attempt) => Ok((attempt?, Vec::new())),
+                    Err(_) => Err(Failure::Broken(Error::Io(ErrorKind::TimedOut.into()))),
+                }
             }
         }
     }
@@ -265,66 +277,90 @@ impl Appender {
         &mut self,
         pool: &PgPool,
         requests: &[Request],
-        care: bool,
+        care: Care,
     ) -> Result<Outcome, Failure> {
-        // Looking changes nothing, so it may be tried again.
+        // Connecting and looking change nothing, so they may be tried again.
         let mut waits = [20, 100, 400, 1_000].into_iter();
         let (mut connection, touched) = loop {
-            match timeout(PATIENCE, self.look_postgres(pool, requests, care)).await {
-                Ok(Ok(looked)) => break looked,
-                Ok(Err(error)) => match waits.next() {
+            match self.look_postgres(pool, requests, care).await {
+                Ok(looked) => break looked,
+                Err(error) => match waits.next() {
                     Some(wait) if sql::is_passing(&error) => {
                         debug!(error = &error as &dyn std::error::Error, "connecting again");
                         sleep(Duration::from_millis(wait)).await;
                     }
                     Some(_) | None => return Err(refused(error)),
                 },
-                Err(_) => return Err(Failure::Broken(late())),
             }
         };
         let (verdicts, writes) = touched.judge(requests);
-        let before = if writes.is_empty() {
-            self.shared.head()
-        } else {
-            self.probe(Moment::BeforeCommit, || writes.names());
-            let written =
-                timeout(PATIENCE, postgres::write(&mut connection, &writes, self.recorded_at));
-            match written.await {
-                Ok(Ok(before)) => Position(before),
-                Ok(Err(error)) => {
-                    let failure = refused(error);
-                    if let Failure::Refused { .. } = failure {
-                        self.postgres = Some(connection);
-                    }
-                    return Err(failure);
-                }
-                Err(_) => return Err(Failure::Broken(late())),
-            }
-        };
-        self.postgres = Some(connection);
+        let written = self.write_postgres(&mut connection, &writes, care).await;
+        // After anything but a refusal the connection is not to be trusted.
+        if !matches!(written, Err(Failure::Broken(_))) {
+            self.postgres = Some((connection, Instant::now()));
+        }
         Ok(Outcome {
-            before,
+            before: written?,
             is_written: !writes.is_empty(),
             sets_timers: writes.sets_timers(),
             verdicts,
         })
     }
 
-    /// Looks up what the requests touch. The connection is handed over only
-    /// when it is sound.
+    /// Looks up what the requests touch, as far as that takes care. The
+    /// connection is handed over only when it is sound.
     async fn look_postgres<'r>(
         &mut self,
         pool: &PgPool,
         requests: &'r [Request],
-        care: bool,
+        care: Care,
     ) -> Result<(PgConnection, Touched<'r>), Error> {
         let mut connection = match self.postgres.take() {
-            Some(connection) => connection,
+            Some((mut connection, used_at)) => {
+                // One that broke while nobody used it should not cost an append.
+                if used_at.elapsed() > IDLE {
+                    connection.ping().await?;
+                }
+                connection
+            }
             None => tuned(pool).await?,
         };
+        if care == Care::Lock {
+            postgres::lock(&mut connection).await?;
+        }
         let mut touched = self.touched(requests, care);
         postgres::look(&mut connection, &mut touched).await?;
         Ok((connection, touched))
+    }
+
+    async fn write_postgres(
+        &self,
+        connection: &mut PgConnection,
+        writes: &Writes<'_>,
+        care: Care,
+    ) -> Result<Position, Failure> {
+        let is_locked = care == Care::Lock;
+        if writes.is_empty() {
+            if is_locked {
+                postgres::roll_back(connection).await.map_err(Failure::Broken)?;
+            }
+            return Ok(self.shared.head());
+        }
+        self.probe(Moment::BeforeCommit, || writes.names());
+        match postgres::write(connection, writes, self.recorded_at).await {
+            Ok(before) => {
+                if is_locked {
+                    postgres::commit(connection).await.map_err(Failure::Broken)?;
+                }
+                Ok(Position(before))
+            }
+            Err(error) => {
+                if is_locked {
+                    postgres::roll_back(connection).await.map_err(Failure::Broken)?;
+                }
+                Err(refused(error))
+            }
+        }
     }
 
     async fn attempt_sqlite(
@@ -332,7 +368,7 @@ impl Appender {
         pool: &SqlitePool,
         requests: &[Request],
         chores: &[Chore],
-        care: bool,
+        care: Care,
     ) -> Result<(Outcome, Vec<Result<u64, Error>>), Failure> {
         let mut connection = match self.sqlite.take() {
             Some(connection) => connection,
@@ -399,7 +435,7 @@ impl Appender {
         Ok((before, done))
     }
 
-    fn touched<'r>(&self, requests: &'r [Request], care: bool) -> Touched<'r> {
+    fn touched<'r>(&self, requests: &'r [Request], care: Care) -> Touched<'r> {
         Touched::by(requests, care, |stream| self.shared.aggregates.version(stream))
     }
 
@@ -476,15 +512,13 @@ fn refused(error: Error) -> Failure {
     if let "22012" | "23505" | "40001" | "40P01" = &*code {
         return Failure::Refused { error, look_again: true };
     }
-    let is_refusal = match code.len() {
-        5 => ["22", "23", "42"].iter().any(|class| code.starts_with(class)),
-        // SQLite's, the low byte: error (such as malformed JSON), constraint,
-        // mismatch.
-        _ => code.parse::<i32>().is_ok_and(|code| matches!(code & 0xFF, 1 | 19 | 20)),
-    };
-    if is_refusal { Failure::Refused { error, look_again: false } } else { Failure::Broken(error) }
-}
-
-fn late() -> Error {
-    Error::Io(std::io::Error::from(std::io::ErrorKind::TimedOut))
+    if code.len() == 5 && ["22", "23", "42"].iter().any(|class| code.starts_with(class)) {
+        return Failure::Refused { error, look_again: false };
+    }
+    // SQLite's, the low byte: error (an overflow is how it says that a count was
+    // wrong), constraint, mismatch.
+    if code.len() < 5 && code.parse::<i32>().is_ok_and(|code| matches!(code & 0xFF, 1 | 19 | 20)) {
+        return Failure::Refused { error, look_again: true };
+    }
+    Failure::Broken(error)
 }

@@ -30,6 +30,21 @@ pub(super) struct Touched<'r> {
     claims: Table<(&'r str, &'r str), Holder>,
     timers: Table<(AnyId, &'r str), TimerSlot<'r>>,
     letters: Table<DeadLetterId, Letter>,
+    /// Whether the database is asked for everything.
+    looks: bool,
+}
+
+/// How sure to be before writing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Care {
+    /// Nothing is looked up: all is taken to be as the requests expect, which
+    /// the statement that writes asserts. Nearly always it is so.
+    Trust,
+    /// Everything is looked up, so that one request that is wrong does not
+    /// cost the others.
+    Look,
+    /// Everything is looked up while no other process can append.
+    Lock,
 }
 
 /// Things by their keys, numbered in the order they were first named.
@@ -52,6 +67,10 @@ impl<K: Copy + Eq + Hash, V: Default> Table<K, V> {
             rows.len() - 1
         });
         &mut self.rows[number].1
+    }
+
+    fn has(&self, key: K) -> bool {
+        self.numbers.contains_key(&key)
     }
 
     fn at(&mut self, number: usize) -> Option<&mut V> {
@@ -152,21 +171,20 @@ struct Letter {
 }
 
 impl<'r> Touched<'r> {
-    /// Names everything the requests touch. With care, the database is asked
-    /// for every version, and not only for those that somebody states.
+    /// Names everything the requests touch. `known` says how far a stream has
+    /// come at least.
     pub(super) fn by(
         requests: &'r [Request],
-        care: bool,
+        care: Care,
         known: impl Fn(AnyId) -> Option<Version>,
     ) -> Self {
-        let mut touched = Self::default();
+        let mut touched = Self { looks: care != Care::Trust, ..Self::default() };
         for request in requests {
-            let care = care || request.basis == Basis::Stated;
+            // A version that somebody states may well be wrong. If there is
+            // nobody to suffer for that, it is found out by trying.
+            let is_doubtful = request.basis == Basis::Stated && requests.len() > 1;
             for stream in &request.streams {
-                // What is not written to must be asked: nothing else would show
-                // that another has written to it.
-                let asked = care || stream.events.is_empty();
-                touched.streams.name(stream.id).asked |= asked;
+                touched.streams.name(stream.id).asked |= touched.looks || is_doubtful;
             }
             for message in &request.messages {
                 touched.messages.name(message.message_id);
@@ -177,7 +195,15 @@ impl<'r> Touched<'r> {
             if let Some(entry) = &request.idempotency {
                 touched.answered.name((&entry.caller, &entry.key));
             }
-            for claim in request.releases.iter().chain(&request.claims) {
+            for release in &request.releases {
+                let key = (release.scope, release.key.as_str());
+                let is_first = !touched.claims.has(key);
+                let holder = touched.claims.name(key);
+                if is_first && !touched.looks {
+                    *holder = Holder { before: Some(release.owner), now: Some(release.owner) };
+                }
+            }
+            for claim in &request.claims {
                 touched.claims.name((claim.scope, &claim.key));
             }
             for timer in &request.timers {
@@ -185,11 +211,15 @@ impl<'r> Touched<'r> {
             }
             for take in &request.takes {
                 match take {
-                    Take::Timer { owner, name, due_at: _ } => {
-                        touched.timers.name((*owner, name)).asked = true;
+                    Take::Timer { owner, name, due_at } => {
+                        let slot = touched.timers.name((*owner, name));
+                        slot.asked = touched.looks;
+                        if !touched.looks {
+                            slot.before.get_or_insert(*due_at);
+                        }
                     }
                     Take::DeadLetter { id } => {
-                        touched.letters.name(*id);
+                        touched.letters.name(*id).there = !touched.looks;
                     }
                 }
             }
@@ -217,15 +247,20 @@ impl<'r> Touched<'r> {
     pub(super) fn probes(&self) -> impl Iterator<Item = Probe> {
         let streams = self.streams.rows.iter().filter(|(_, slot)| slot.asked);
         let streams = streams.map(|(id, _)| [id.to_string(), String::new()]);
-        let messages = self.messages.rows.iter().map(|(id, _)| [id.to_string(), String::new()]);
-        let handled = self.handled.rows.iter().map(|((consumer, id), _)| pair(consumer, id));
-        let answered = self.answered.rows.iter().map(|((caller, key), _)| pair(caller, key));
-        let claims = self.claims.rows.iter().map(|((scope, key), _)| pair(scope, key));
+        let looks = self.looks;
+        let messages = self.messages.rows.iter().filter(|_| looks);
+        let messages = messages.map(|(id, _)| [id.to_string(), String::new()]);
+        let handled = self.handled.rows.iter().filter(|_| looks);
+        let handled = handled.map(|((consumer, id), _)| pair(consumer, id));
+        let answered = self.answered.rows.iter().filter(|_| looks);
+        let answered = answered.map(|((caller, key), _)| pair(caller, key));
+        let claims = self.claims.rows.iter().filter(|_| looks);
+        let claims = claims.map(|((scope, key), _)| pair(scope, key));
         // Only if somebody takes one, but then all, so that their numbers fit.
         let asked = self.timers.rows.iter().any(|(_, slot)| slot.asked);
         let timers = self.timers.rows.iter().filter(|_| asked);
         let timers = timers.map(|((owner, name), _)| pair(owner, name));
-        let letters = self.letters.rows.iter();
+        let letters = self.letters.rows.iter().filter(|_| looks);
         let letters = letters.map(|(id, _)| [id.to_string(), String::new()]);
 
         [
@@ -288,30 +323,6 @@ impl<'r> Touched<'r> {
             .collect();
         self.settle(&mut writes);
         (verdicts, writes)
-    }
-
-    /// What the requests would write if nothing stood in their way.
-    #[cfg(test)]
-    pub(super) fn pretend(mut self, requests: &'r [Request]) -> Writes<'r> {
-        let mut writes = Writes::default();
-        for request in requests {
-            for take in &request.takes {
-                match take {
-                    Take::Timer { owner, name, due_at } => {
-                        self.timers.name((*owner, name)).before = Some(*due_at);
-                    }
-                    Take::DeadLetter { id } => self.letters.name(*id).there = true,
-                }
-            }
-            for release in &request.releases {
-                *self.claims.name((release.scope, &release.key)) =
-                    Holder { before: Some(release.owner), now: Some(release.owner) };
-            }
-            assert!(self.admit(request, &mut Vec::new()).is_ok());
-            self.accept(request, &mut writes);
-        }
-        self.settle(&mut writes);
-        writes
     }
 
     /// Carries a request out on what is touched, up to the first thing that

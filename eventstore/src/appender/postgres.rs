@@ -1,17 +1,17 @@
-//! How a batch is written to PostgreSQL: one statement looks, one writes.
+//! How a batch is written to PostgreSQL: by one statement, which commits by
+//! itself.
 //!
-//! The second commits by itself, so a batch costs two round trips and one
-//! flush of the log. Between the two another process may have appended. What
-//! it can have changed is caught by the second statement, all or nothing:
-//! versions, inbox, answers and names by their unique indexes, what is taken
-//! or moved by counting. The caller then looks again.
+//! What was expected, or looked up before, may not be so any more. The
+//! statement catches that, all or nothing: versions, inbox, answers and names
+//! by their unique indexes, what is taken, moved or asserted by counting. The
+//! caller then looks, under a lock.
 
 use std::fmt::{self, Write};
 
 use sea_orm::sqlx::{
     Arguments, AssertSqlSafe, Encode, Error, Type,
     postgres::{PgArguments, PgConnection, Postgres},
-    query_with,
+    query_with, raw_sql,
 };
 
 use super::batch::{Part, Probe, Touched, Writes};
@@ -19,6 +19,23 @@ use crate::sql::Columns;
 
 /// The channel on which processes tell each other that the head has moved.
 pub(crate) const CHANNEL: &str = "mallbots_ledger";
+
+/// Begins a transaction in which nobody else can append.
+pub(super) async fn lock(connection: &mut PgConnection) -> Result<(), Error> {
+    const LOCK: &str = "BEGIN; SELECT position FROM ledger_head WHERE id = 1 FOR UPDATE";
+
+    raw_sql(LOCK).execute(connection).await.map(drop)
+}
+
+/// Ends that transaction.
+pub(super) async fn commit(connection: &mut PgConnection) -> Result<(), Error> {
+    raw_sql("COMMIT").execute(connection).await.map(drop)
+}
+
+/// Ends that transaction as if it had not been.
+pub(super) async fn roll_back(connection: &mut PgConnection) -> Result<(), Error> {
+    raw_sql("ROLLBACK").execute(connection).await.map(drop)
+}
 
 /// Looks up how what the batch touches stands in the database.
 pub(super) async fn look(
