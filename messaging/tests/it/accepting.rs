@@ -1,5 +1,7 @@
 //! The create-order saga, from the checkout to the answer.
 
+use std::time::Duration;
+
 use futures_util::FutureExt;
 use mallbots_domain::{
     baskets::Item,
@@ -21,6 +23,7 @@ use mallbots_domain::{
 use mallbots_eventstore::{
     append::{Append, NewEvent, NewMessage, StreamWrite},
     connect::Backend,
+    error::CommandError,
     message::{MessageKind, Version},
 };
 use mallbots_messaging::{
@@ -29,7 +32,7 @@ use mallbots_messaging::{
 };
 use uuid::Uuid;
 
-use crate::mall::{Mall, Shopper, TOTAL, is_about, new, on_each_database, request};
+use crate::mall::{Mall, Shopper, TOTAL, in_time, is_about, new, on_each_database, request};
 
 on_each_database!(
     d1_an_order_is_accepted_step_by_step,
@@ -48,6 +51,7 @@ on_each_database!(
     d39_a_command_nobody_knows_is_parked,
     d39_a_refusal_says_why,
     d40_an_order_created_twice_has_one_saga,
+    no_bot_takes_the_list_of_an_order_that_may_still_be_turned_down,
 );
 
 const ACCEPTED: [&str; 7] = [
@@ -430,4 +434,30 @@ async fn d40_an_order_created_twice_has_one_saga(backend: Backend) {
     let sagas = mall.streams().await.into_keys().filter(|id| id.starts_with("saga_")).count();
     assert_eq!(sagas, 1);
     mall.assert_quiet().await;
+}
+
+async fn no_bot_takes_the_list_of_an_order_that_may_still_be_turned_down(backend: Backend) {
+    let mut mall = Mall::staffed(backend).await;
+    let hold = mall.gate().hold_named("ordering.ApproveOrder");
+    let shopper = mall.shopper().await;
+    mall.check_out(&shopper).await;
+    hold.reached().await;
+    assert_eq!(mall.list_status(&shopper).await, Some(ShoppingListStatus::Available));
+    let (list, bot) = (shopper.list(), mall.bot().await);
+    let assigned = mall.act(|unit| contexts::depot::assign(unit, list, bot).boxed()).await;
+    let Err(CommandError::Refused(refusal)) = assigned else { panic!("{assigned:?}") };
+    assert_eq!((refusal.reason, refusal.state), ("ORDER_NOT_APPROVED", Some("PENDING")));
+    assert_eq!(mall.bot_status(bot).await, Some(BotStatus::Idle));
+
+    // Whoever is faster than the approval may wait for it, but not for ever.
+    contexts::depot::approval(mall.ledger(), list, Duration::ZERO).await.unwrap();
+    assert_eq!(mall.order_status(&shopper).await, Some(OrderStatus::Pending));
+    let patience = Duration::from_mins(1);
+    let mut approval = Box::pin(contexts::depot::approval(mall.ledger(), list, patience));
+    assert!(futures_util::poll!(&mut approval).is_pending());
+    hold.release();
+    in_time("the approval", approval).await.unwrap();
+    mall.assign(&shopper, bot).await;
+    mall.settle().await;
+    assert_eq!(mall.list_status(&shopper).await, Some(ShoppingListStatus::Assigned));
 }
