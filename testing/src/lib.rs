@@ -1,8 +1,9 @@
-//! What tests stand on: fresh databases, and a PostgreSQL server of their own.
+//! What tests stand on: fresh databases, and servers of their own.
 //!
 //! Tests run against the real thing or fail; nothing here stands in for a
-//! database, and nothing is skipped because one is missing.
+//! database or a broker, and nothing is skipped because one is missing.
 
 pub mod databases;
 pub mod ledgers;
+pub mod nats;
 pub mod postgres;
