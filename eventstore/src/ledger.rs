@@ -3,6 +3,7 @@
 use std::{
     fmt,
     fs::{File, TryLockError},
+    ops::RangeInclusive,
     path::Path,
     sync::Arc,
 };
@@ -257,6 +258,29 @@ impl Ledger {
             None => Ok(messages),
             Some((due, _)) => Err(StoreError::Hole { of: "the ledger".to_owned(), after: due - 1 }),
         }
+    }
+
+    /// Messages of some partitions that stand behind `after` and not behind
+    /// `to`, in position order. Fewer than `limit` are all there are.
+    pub async fn read_partitions(
+        &self,
+        partitions: RangeInclusive<u8>,
+        after: Position,
+        to: Position,
+        limit: u32,
+    ) -> Result<Vec<Arc<Recorded>>, StoreError> {
+        let end = match self.inner.database.kind {
+            Backend::Sqlite => to.min(self.head()),
+            Backend::Postgres => to,
+        };
+        let args = [
+            Arg::int(after.0),
+            Arg::int(end.0),
+            Arg::int(*partitions.start()),
+            Arg::int(*partitions.end()),
+            Arg::int(limit),
+        ];
+        self.find(&sql::READ_PARTITIONS, &args).await
     }
 
     /// A stream's events, in version order.

@@ -24,6 +24,7 @@ pub mod unit;
 pub mod answers;
 pub mod checkpoints;
 pub mod dead_letters;
+pub mod leases;
 pub mod settings;
 pub mod timers;
 

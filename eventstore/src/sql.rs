@@ -87,6 +87,12 @@ pub const END: Sql = Sql::both(
 /// Messages of all kinds, in order.
 pub const READ: Sql =
     messages!("WHERE position > $1 AND position <= $2 ORDER BY position LIMIT $3");
+/// Messages of some partitions, in order. They are walked by position and the
+/// others left out: an index over partitions would have to be sorted.
+pub const READ_PARTITIONS: Sql = messages!(
+    "WHERE position > $1 AND position <= $2 AND partition + 0 BETWEEN $3 AND $4
+        ORDER BY position LIMIT $5"
+);
 /// A stream's events, in order.
 pub const READ_STREAM: Sql =
     messages!("WHERE stream = $1 AND kind = 'event' AND version > $2 ORDER BY version LIMIT $3");
@@ -180,6 +186,91 @@ pub(crate) const SAVE_CHECKPOINTS: Sql = Sql {
         FROM json_array_elements($2::json) AS c (value) ORDER BY 2
         ON CONFLICT (consumer, partition) DO UPDATE SET position = excluded.position
         WHERE excluded.position > checkpoints.position",
+};
+/// What time it is for leases, in microseconds.
+macro_rules! now {
+    (sqlite) => {
+        "CAST(unixepoch('subsec') * 1000000 AS INTEGER)"
+    };
+    (postgres) => {
+        "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+    };
+}
+
+/// Takes leases that are free and prolongs those that are held. A lease that
+/// is taken gets a new fence, one that is prolonged keeps its own.
+pub(crate) const HOLD_LEASES: Sql = Sql {
+    sqlite: concat!(
+        "INSERT INTO leases (name, holder, fence, expires_at)
+        SELECT n.value, $1, 1, ",
+        now!(sqlite),
+        " + $3 FROM json_each($2) AS n WHERE true
+        ON CONFLICT (name) DO UPDATE SET holder = excluded.holder,
+            expires_at = excluded.expires_at, fence = leases.fence
+                + (leases.holder <> excluded.holder OR leases.expires_at <= ",
+        now!(sqlite),
+        ") WHERE leases.holder = excluded.holder OR leases.expires_at <= ",
+        now!(sqlite)
+    ),
+    // In one order, so that two processes cannot wait for each other.
+    postgres: concat!(
+        "INSERT INTO leases (name, holder, fence, expires_at)
+        SELECT n.value, $1, 1, ",
+        now!(postgres),
+        " + $3 FROM json_array_elements_text($2::json) AS n (value) ORDER BY 1
+        ON CONFLICT (name) DO UPDATE SET holder = excluded.holder,
+            expires_at = excluded.expires_at, fence = leases.fence
+                + (leases.holder <> excluded.holder OR leases.expires_at <= ",
+        now!(postgres),
+        ")::integer WHERE leases.holder = excluded.holder OR leases.expires_at <= ",
+        now!(postgres)
+    ),
+};
+/// How leases stand, and for how much longer.
+pub(crate) const LEASES: Sql = Sql {
+    sqlite: concat!("SELECT name, holder, fence, expires_at - ", now!(sqlite), " FROM leases"),
+    postgres: concat!("SELECT name, holder, fence, expires_at - ", now!(postgres), " FROM leases"),
+};
+/// Gives leases back.
+pub(crate) const RELEASE_LEASES: Sql = Sql {
+    sqlite: "UPDATE leases SET expires_at = 0 WHERE holder = $1
+        AND name IN (SELECT value FROM json_each($2))",
+    postgres: "UPDATE leases SET expires_at = 0 WHERE holder = $1
+        AND name = ANY (ARRAY (
+            SELECT value FROM json_array_elements_text($2::json) AS n (value)))",
+};
+/// Says that a member is there.
+pub(crate) const ATTEND: Sql = Sql {
+    sqlite: concat!(
+        "INSERT INTO members (grp, member, expires_at) SELECT g.value, $1, ",
+        now!(sqlite),
+        " + $3 FROM json_each($2) AS g WHERE true
+        ON CONFLICT (grp, member) DO UPDATE SET expires_at = excluded.expires_at"
+    ),
+    postgres: concat!(
+        "INSERT INTO members (grp, member, expires_at) SELECT g.value, $1, ",
+        now!(postgres),
+        " + $3 FROM json_array_elements_text($2::json) AS g (value) ORDER BY 1
+        ON CONFLICT (grp, member) DO UPDATE SET expires_at = excluded.expires_at"
+    ),
+};
+/// Who is there, group by group.
+pub(crate) const MEMBERS: Sql = Sql {
+    sqlite: concat!(
+        "SELECT grp, member FROM members WHERE expires_at > ",
+        now!(sqlite),
+        " ORDER BY grp, member"
+    ),
+    postgres: concat!(
+        "SELECT grp, member FROM members WHERE expires_at > ",
+        now!(postgres),
+        " ORDER BY grp, member"
+    ),
+};
+/// Says that a member is gone, and forgets those who went without a word.
+pub(crate) const LEAVE: Sql = Sql {
+    sqlite: concat!("DELETE FROM members WHERE member = $1 OR expires_at <= ", now!(sqlite)),
+    postgres: concat!("DELETE FROM members WHERE member = $1 OR expires_at <= ", now!(postgres)),
 };
 /// What a consumer has handled and not yet left behind.
 pub const HANDLED: Sql = Sql {

@@ -7,6 +7,7 @@
 use sea_orm_migration::{prelude::*, sea_orm::DatabaseBackend};
 
 mod m0001_ledger;
+mod m0002_leases;
 
 /// Brings the ledger's tables up to date.
 #[derive(Debug, Clone, Copy)]
@@ -15,7 +16,7 @@ pub struct LedgerMigrator;
 #[async_trait::async_trait]
 impl MigratorTrait for LedgerMigrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_ledger::Migration)]
+        vec![Box::new(m0001_ledger::Migration), Box::new(m0002_leases::Migration)]
     }
 
     fn migration_table_name() -> DynIden {

@@ -7,6 +7,7 @@ mod appending;
 mod conflicts;
 mod consumers;
 mod histories;
+mod leases;
 mod names;
 mod snapshots;
 mod tails;
@@ -119,6 +120,13 @@ contract! {
         messages_are_found_by_their_ids,
         everything_about_one_thing_is_found_together,
         d43_a_hole_in_the_ledger_is_an_error;
+    leases:
+        a_lease_has_one_holder,
+        a_lease_is_prolonged_under_its_fence,
+        an_expired_lease_can_be_taken_and_has_a_new_fence,
+        a_lease_that_is_given_back_is_free,
+        a_race_for_a_lease_has_one_winner,
+        members_see_each_other_until_they_leave;
     units:
         a_unit_sees_what_it_has_decided,
         a_unit_is_written_whole_or_not_at_all,
@@ -139,5 +147,6 @@ contract! {
         ten_tails_each_see_everything,
         a_tail_never_skips_while_32_tasks_append,
         a_tail_behind_the_memory_reads_from_the_database,
+        some_partitions_can_be_read_by_themselves,
         the_head_is_there_after_opening;
 }

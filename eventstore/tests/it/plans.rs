@@ -18,6 +18,7 @@ use crate::tally::{Tally, command, count, meddle, metadata, new_id, open, write}
 const STATEMENTS: &[(&str, Sql)] = &[
     ("END", sql::END),
     ("READ", sql::READ),
+    ("READ_PARTITIONS", sql::READ_PARTITIONS),
     ("READ_STREAM", sql::READ_STREAM),
     ("READ_ABOUT", sql::READ_ABOUT),
     ("MESSAGE", sql::MESSAGE),
@@ -112,6 +113,8 @@ async fn daily_work(ledger: &Ledger, rounds: i64) {
         ledger.read_stream(id.any(), Version(0), 10).await.unwrap();
         ledger.read_about(id.any(), Position(0), 10).await.unwrap();
         let messages = ledger.read(Position(appended.last.0 - 1), 10).await.unwrap();
+        let to = Position(appended.last.0 + 10);
+        ledger.read_partitions(0..=15, Position(appended.last.0 - 1), to, 10).await.unwrap();
         ledger.message(messages[0].message_id).await.unwrap();
         ledger.messages(&[messages[0].message_id]).await.unwrap();
         ledger.caused_by(messages[0].message_id).await.unwrap();

@@ -118,6 +118,30 @@ pub(super) async fn a_tail_behind_the_memory_reads_from_the_database(test: TestL
     assert_eq!(follow(&test.ledger, 55, 60, 7).await.len(), 5);
 }
 
+pub(super) async fn some_partitions_can_be_read_by_themselves(test: TestLedger) {
+    for _ in 0..60 {
+        test.ledger.append(write(new_id(), 0, &["a", "b"])).await.unwrap();
+    }
+    let all = everything(&test.ledger).await;
+    for (partitions, after, to) in [(0..=15, 0, 200), (16..=31, 7, 90), (0..=63, 0, 200)] {
+        let (after, to) = (Position(after), Position(to));
+        let expected = all.iter().filter(|it| {
+            partitions.contains(&it.partition()) && it.position > after && it.position <= to
+        });
+        let expected: Vec<_> = expected.map(|it| it.position).collect();
+        let mut found = Vec::new();
+        loop {
+            let after = found.last().copied().unwrap_or(after);
+            let page = test.ledger.read_partitions(partitions.clone(), after, to, 7).await.unwrap();
+            found.extend(page.iter().map(|it| it.position));
+            if page.len() < 7 {
+                break;
+            }
+        }
+        assert_eq!(found, expected);
+    }
+}
+
 pub(super) async fn the_head_is_there_after_opening(test: TestLedger) {
     test.ledger.append(write(new_id(), 0, &["a", "b"])).await.unwrap();
     let test = test.reopen(LedgerOptions::default()).await.unwrap();
