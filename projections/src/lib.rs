@@ -34,6 +34,8 @@ pub mod changes;
 pub mod parked;
 pub mod projector;
 pub mod rebuild;
+pub mod verify;
 
+mod replay;
 mod table;
 mod tables;

@@ -4,7 +4,7 @@
 
 pub(crate) mod batch;
 mod checkpoints;
-mod retry;
+pub(crate) mod retry;
 
 use std::{
     collections::HashSet,
@@ -38,7 +38,8 @@ use crate::{
     column::Text,
     parked,
     reads::{Announcer, Reads},
-    rebuild::{self, Next, RebuildError, Rebuilds, Swap},
+    rebuild::{self, RebuildError, Rebuilds, Swap},
+    replay::Replay,
     table::{Additions, OnConflict},
     tables::Tables,
 };
@@ -58,6 +59,11 @@ const PLAN_FOR_MANY_ROWS: &str = "SET LOCAL plan_cache_mode = force_generic_plan
      SET LOCAL enable_seqscan = off; SET LOCAL jit = off";
 /// The longest wait after the first failure, and after many.
 const WAITS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+
+/// Up to where the tables are filled, for who only reads them.
+pub(crate) async fn position_of(db: &impl ConnectionTrait) -> Result<Position, DbErr> {
+    checkpoints::most(db, CHECKPOINTS).await
+}
 
 /// The writer of the read side. Two of them on one database do no harm: one
 /// takes a batch in and the other finds it taken.
@@ -304,14 +310,14 @@ impl Projector {
         &mut self,
         ledger: &Ledger,
         live: &[&'static str],
-        next: Next,
+        mut next: Replay,
     ) -> Result<Position, RebuildError> {
         let to = self.reached;
         let all = Checkpoints::all();
         let transaction = self.db.begin().await?;
         // Nobody else writes until this is done.
         self.checkpoints.move_to(&transaction, &all, to).await?;
-        next.swap_in(&transaction, ledger, live, to).await?;
+        rebuild::swap_in(&mut next, &transaction, ledger, self.kind, live, to).await?;
         transaction.commit().await?;
         self.tables.clear();
         self.checkpoints.moved(&all, to);

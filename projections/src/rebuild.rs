@@ -6,23 +6,12 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use mallbots_eventstore::{
-    connect::Backend,
-    error::StoreError,
-    ledger::Ledger,
-    message::{MessageKind, Position, Recorded},
-    upcast::Upcasters,
-};
+use mallbots_eventstore::{connect::Backend, error::StoreError, ledger::Ledger, message::Position};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, TransactionTrait};
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{info, warn};
 
-use crate::{
-    projector::{ProjectError, batch},
-    row::Occurred,
-    table::statement,
-    tables::{Tables, families},
-};
+use crate::{projector::ProjectError, replay::Replay, table::statement, tables::families};
 
 /// What the names of tables that are being filled end with.
 pub(crate) const NEXT: &str = "__next";
@@ -131,7 +120,7 @@ pub(crate) struct Swap {
     /// Which tables are to be live.
     pub(crate) live: Vec<&'static str>,
     /// The new tables.
-    pub(crate) next: Next,
+    pub(crate) next: Replay,
     /// Told how it went.
     pub(crate) reply: oneshot::Sender<Result<Position, RebuildError>>,
 }
@@ -175,16 +164,16 @@ async fn rebuild(
 ) -> Result<Position, RebuildError> {
     discard(db, backend).await?;
     lay_out(db, backend, ledger.head()).await?;
-    let mut next = Next::new(backend, ledger.upcasters().clone());
-    while next.at.0 + CLOSE < ledger.head().0 {
-        let messages = ledger.read(next.at, BATCH).await?;
+    let mut next = Replay::new(backend, NEXT, ledger.upcasters().clone());
+    while next.at().0 + CLOSE < ledger.head().0 {
+        let messages = ledger.read(next.at(), BATCH).await?;
         if messages.is_empty() {
             break;
         }
         let transaction = db.begin().await?;
         next.take_in(&transaction, &messages).await?;
         transaction.commit().await?;
-        rebuilds.tell(name, next.at, ledger.head());
+        rebuilds.tell(name, next.at(), ledger.head());
     }
     let live = families()
         .into_iter()
@@ -195,75 +184,32 @@ async fn rebuild(
     swapped.await.map_err(|_| RebuildError::Closed)?
 }
 
-/// Tables that are being filled.
-#[derive(Debug)]
-pub(crate) struct Next {
-    tables: Tables,
-    upcasters: Upcasters,
+/// Brings new tables to a position and puts them in the place of the live ones.
+pub(crate) async fn swap_in(
+    next: &mut Replay,
+    db: &impl ConnectionTrait,
+    ledger: &Ledger,
     backend: Backend,
-    at: Position,
-}
-
-impl Next {
-    fn new(backend: Backend, upcasters: Upcasters) -> Self {
-        Self { tables: Tables::new(backend, NEXT), upcasters, backend, at: Position(0) }
+    live: &[&'static str],
+    to: Position,
+) -> Result<(), RebuildError> {
+    while next.at() < to {
+        let mut messages = ledger.read(next.at(), BATCH).await?;
+        messages.retain(|message| message.position <= to);
+        if messages.is_empty() {
+            break;
+        }
+        next.take_in(db, &messages).await?;
     }
-
-    /// Takes messages in. Events that do not fit are parked with the live
-    /// tables and stay out of these too.
-    async fn take_in(
-        &mut self,
-        db: &impl ConnectionTrait,
-        messages: &[Arc<Recorded>],
-    ) -> Result<(), DbErr> {
-        let events: Vec<_> = messages
-            .iter()
-            .filter(|message| message.kind == MessageKind::Event)
-            .filter_map(|message| {
-                let event = batch::decode(message, &self.upcasters).ok()??;
-                Some((Occurred::of(message), event))
-            })
-            .collect();
-        self.tables.load(db, &events).await?;
-        for (of, event) in events {
-            // A gap or a misfit: the stream is parked from here on.
-            let _ = self.tables.fold(event, &of);
+    for table in live {
+        for sql in [
+            format!("DROP TABLE \"{table}\""),
+            format!("ALTER TABLE \"{table}{NEXT}\" RENAME TO \"{table}\""),
+        ] {
+            db.execute_raw(statement(backend, &sql, [])).await?;
         }
-        self.tables.flush(db).await?;
-        self.tables.clear();
-        if let Some(last) = messages.last() {
-            self.at = last.position;
-        }
-        Ok(())
     }
-
-    /// Brings these tables to a position and puts them in the place of the
-    /// live ones.
-    pub(crate) async fn swap_in(
-        mut self,
-        db: &impl ConnectionTrait,
-        ledger: &Ledger,
-        live: &[&'static str],
-        to: Position,
-    ) -> Result<(), RebuildError> {
-        while self.at < to {
-            let mut messages = ledger.read(self.at, BATCH).await?;
-            messages.retain(|message| message.position <= to);
-            if messages.is_empty() {
-                break;
-            }
-            self.take_in(db, &messages).await?;
-        }
-        for table in live {
-            for sql in [
-                format!("DROP TABLE \"{table}\""),
-                format!("ALTER TABLE \"{table}{NEXT}\" RENAME TO \"{table}\""),
-            ] {
-                db.execute_raw(statement(self.backend, &sql, [])).await?;
-            }
-        }
-        Ok(())
-    }
+    Ok(())
 }
 
 /// Drops what a rebuild has left.

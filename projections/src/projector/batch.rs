@@ -129,10 +129,15 @@ pub(crate) fn decode(
     }
 }
 
+/// What names an event that was put aside.
+pub(crate) fn letter_id(message: &Recorded) -> DeadLetterId {
+    DeadLetterId::from_uuid(message.message_id)
+}
+
 /// An event put aside because an earlier one of its stream was.
 fn waiting(message: &Recorded, now: i64) -> ParkedRow {
     ParkedRow {
-        id: Text(DeadLetterId::from_uuid(message.message_id)),
+        id: Text(letter_id(message)),
         key: Text(message.stream),
         position: message.position.0,
         version: message.version.0,

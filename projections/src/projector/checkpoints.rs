@@ -5,7 +5,7 @@ use mallbots_eventstore::{
     connect::Backend,
     message::{Position, Recorded},
 };
-use sea_orm::{ConnectionTrait, DbErr};
+use sea_orm::{ConnectionTrait, DbErr, Statement};
 use serde::Serialize;
 
 use super::ProjectError;
@@ -18,6 +18,16 @@ pub(super) struct Checkpoints {
     name: &'static str,
     backend: Backend,
     positions: [i64; PARTITIONS as usize],
+}
+
+/// Up to where something was taken in, as the tables say.
+pub(super) async fn most(db: &impl ConnectionTrait, name: &str) -> Result<Position, DbErr> {
+    let sql = format!(
+        "SELECT coalesce(max(position), 0) AS position FROM projection_checkpoints \
+         WHERE name = '{name}'",
+    );
+    let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await?;
+    row.map_or(Ok(Position(0)), |row| Ok(Position(row.try_get("", "position")?)))
 }
 
 impl Checkpoints {

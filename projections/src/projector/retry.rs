@@ -23,7 +23,7 @@ const DISCARD: &str = "operations.DiscardDeadLetter";
 
 /// What is to be done with a parked event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Order {
+pub(crate) enum Order {
     /// Try it and those behind it again.
     Retry,
     /// Go on without it. While others are before it, they are tried again.
@@ -32,7 +32,7 @@ pub(super) enum Order {
 
 impl Order {
     /// What a message says about a parked event; `None` for any other message.
-    pub(super) fn of(message: &Recorded) -> Option<(Self, DeadLetterId)> {
+    pub(crate) fn of(message: &Recorded) -> Option<(Self, DeadLetterId)> {
         if message.kind != MessageKind::Command {
             return None;
         }

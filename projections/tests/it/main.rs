@@ -28,3 +28,4 @@ mod plans;
 mod queries;
 mod rebuild;
 mod rows;
+mod verify;
