@@ -14,6 +14,7 @@ mod accepting;
 mod canceling;
 mod crew;
 mod engine;
+mod leases;
 mod mall;
 mod notifying;
 mod parking;
