@@ -25,6 +25,7 @@ pub mod answers;
 pub mod checkpoints;
 pub mod dead_letters;
 pub mod leases;
+pub mod partitions;
 pub mod settings;
 pub mod timers;
 

@@ -174,6 +174,19 @@ pub const NEXT_TIMER: Sql = Sql::both("SELECT due_at FROM timers ORDER BY due_at
 /// How far a consumer has come.
 pub const CHECKPOINTS: Sql =
     Sql::both("SELECT partition, position FROM checkpoints WHERE consumer = $1");
+/// The least of all checkpoints. A consumer that has saved not all of its
+/// partitions has begun nowhere in the others.
+pub const LEAST_CHECKPOINT: Sql = Sql::both(
+    "SELECT coalesce(min(least), 0) FROM (
+        SELECT CASE WHEN count(*) = 64 THEN min(position) ELSE 0 END AS least
+        FROM checkpoints GROUP BY consumer) AS c",
+);
+/// The last message of each partition up to a position.
+pub const LAST_IN_PARTITIONS: Sql = Sql::both(
+    "WITH RECURSIVE p (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM p WHERE n < 63)
+     SELECT n, coalesce((SELECT max(position) FROM messages
+        WHERE partition = n AND position <= $1), 0) FROM p",
+);
 /// Moves checkpoints forward.
 pub(crate) const SAVE_CHECKPOINTS: Sql = Sql {
     sqlite: "INSERT INTO checkpoints (consumer, partition, position)

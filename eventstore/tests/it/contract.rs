@@ -9,6 +9,7 @@ mod consumers;
 mod histories;
 mod leases;
 mod names;
+mod partitions;
 mod snapshots;
 mod tails;
 mod timers;
@@ -36,6 +37,9 @@ macro_rules! contract {
 }
 
 contract! {
+    partitions:
+        the_last_message_of_each_partition_is_known_at_any_position,
+        the_least_checkpoint_is_that_of_whoever_is_furthest_behind;
     appending:
         an_append_returns_where_it_stands,
         what_is_written_is_what_is_read,
