@@ -7,6 +7,9 @@
 pub mod ledger;
 pub mod views;
 
+mod up;
+
 pub use ledger::LedgerMigrator;
 pub use sea_orm_migration::MigratorTrait;
+pub use up::up;
 pub use views::ViewsMigrator;

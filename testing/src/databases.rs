@@ -4,8 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use mallbots_eventstore::connect::{Backend, Database, Durability};
-use mallbots_migrations::{LedgerMigrator, ViewsMigrator};
-use sea_orm_migration::MigratorTrait;
+use mallbots_migrations::{LedgerMigrator, ViewsMigrator, up};
 use tempfile::TempDir;
 
 use crate::postgres;
@@ -39,7 +38,7 @@ pub async fn fresh(kind: Backend) -> anyhow::Result<FreshDatabase> {
 pub async fn fresh_sqlite() -> anyhow::Result<FreshDatabase> {
     let folder = tempfile::Builder::new().prefix("mallbots-").tempdir()?;
     let database = Database::sqlite(&folder.path().join("ledger.db"), Durability::Full).await?;
-    LedgerMigrator::up(&database.write, None).await?;
+    up::<LedgerMigrator>(&database.write).await?;
     Ok(FreshDatabase { database, place: Place::Folder(folder) })
 }
 
@@ -58,7 +57,7 @@ pub async fn fresh_views(kind: Backend) -> anyhow::Result<FreshDatabase> {
             let folder = tempfile::Builder::new().prefix("mallbots-").tempdir()?;
             let path = folder.path().join("views.db");
             let database = Database::sqlite(&path, Durability::Normal).await?;
-            ViewsMigrator::up(&database.write, None).await?;
+            up::<ViewsMigrator>(&database.write).await?;
             Ok(FreshDatabase { database, place: Place::Folder(folder) })
         }
     }

@@ -81,7 +81,8 @@ impl TestLedger {
     }
 }
 
-async fn open(
+/// Opens the ledger of a database, whose tables must be there.
+pub async fn open(
     database: Database,
     clock: &Clock,
     options: LedgerOptions,

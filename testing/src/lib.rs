@@ -7,3 +7,4 @@ pub mod databases;
 pub mod ledgers;
 pub mod nats;
 pub mod postgres;
+pub mod servers;

@@ -17,13 +17,12 @@ use std::{
 };
 
 use anyhow::{Context, bail, ensure};
-use mallbots_migrations::{LedgerMigrator, ViewsMigrator};
+use mallbots_migrations::{LedgerMigrator, ViewsMigrator, up};
 use sea_orm::sqlx::{
     AssertSqlSafe, ConnectOptions, Connection, Executor,
     postgres::{PgConnectOptions, PgConnection},
     query_scalar,
 };
-use sea_orm_migration::MigratorTrait;
 use tokio::{runtime, sync::Mutex, task::spawn_blocking, time::sleep};
 use uuid::Uuid;
 
@@ -70,6 +69,15 @@ pub async fn fresh() -> anyhow::Result<TestDatabase> {
     let name = format!("test_{}", Uuid::now_v7().simple());
     let template = &server.template;
     let create = format!("CREATE DATABASE {name} TEMPLATE {template}");
+    server.connect("postgres").await?.execute(AssertSqlSafe(create)).await?;
+    Ok(TestDatabase { url: server.url(&name), name, server })
+}
+
+/// An empty database without any table.
+pub async fn empty() -> anyhow::Result<TestDatabase> {
+    let server = server().await?;
+    let name = format!("test_{}", Uuid::now_v7().simple());
+    let create = format!("CREATE DATABASE {name}");
     server.connect("postgres").await?.execute(AssertSqlSafe(create)).await?;
     Ok(TestDatabase { url: server.url(&name), name, server })
 }
@@ -177,7 +185,7 @@ fn is_alive(folder: &Path) -> bool {
 
 /// That whoever listens on the port is the server that was started in the
 /// folder, and not one that happened to be there.
-async fn is_ours(folder: &Path, process: &str, port: u16) -> anyhow::Result<()> {
+pub(crate) async fn is_ours(folder: &Path, process: &str, port: u16) -> anyhow::Result<()> {
     let cluster = folder.join("cluster");
     let claimed = fs::read_to_string(cluster.join("postmaster.pid"))?;
     ensure!(claimed.lines().next() == Some(process), "another server runs in the folder");
@@ -219,7 +227,7 @@ async fn start(user: &User, folder: &Path) -> anyhow::Result<u16> {
 }
 
 /// The newest PostgreSQL on the machine.
-fn binaries() -> anyhow::Result<PathBuf> {
+pub(crate) fn binaries() -> anyhow::Result<PathBuf> {
     const MISSING: &str = "PostgreSQL 15 or newer is not installed: apt-get install postgresql";
 
     let mut versions: Vec<u32> = fs::read_dir("/usr/lib/postgresql")
@@ -235,26 +243,27 @@ fn binaries() -> anyhow::Result<PathBuf> {
 }
 
 /// Whom the server runs as: PostgreSQL refuses root.
-enum User {
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum User {
     Ourselves,
     Postgres,
 }
 
 impl User {
-    fn who() -> anyhow::Result<Self> {
+    pub(crate) fn who() -> anyhow::Result<Self> {
         let uid = fs::metadata("/proc/self").context("asking who we are")?.uid();
         Ok(if uid == 0 { Self::Postgres } else { Self::Ourselves })
     }
 
     /// What makes a command run as this user.
-    fn becoming_it(&self) -> &'static [&'static str] {
+    pub(crate) fn becoming_it(self) -> &'static [&'static str] {
         match self {
             Self::Ourselves => &["env"],
             Self::Postgres => &["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"],
         }
     }
 
-    fn run(&self, command: &[&str]) -> anyhow::Result<()> {
+    pub(crate) fn run(self, command: &[&str]) -> anyhow::Result<()> {
         let whole = [self.becoming_it(), command].concat();
         let (program, arguments) = whole.split_first().context("an empty command")?;
         let output = Command::new(program)
@@ -268,7 +277,7 @@ impl User {
     }
 
     /// The folder of the server: under `target`, unless the user cannot reach that.
-    fn folder(&self) -> anyhow::Result<PathBuf> {
+    pub(crate) fn folder(self) -> anyhow::Result<PathBuf> {
         let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target");
         fs::create_dir_all(&target)?;
         let reachable = target.canonicalize()?.join("test-postgres");
@@ -284,18 +293,10 @@ impl User {
     }
 
     /// Makes an empty cluster. What was there belonged to a server that is gone.
-    fn fresh_cluster(&self, binaries: &Path, folder: &Path) -> anyhow::Result<()> {
+    pub(crate) fn fresh_cluster(self, binaries: &Path, folder: &Path) -> anyhow::Result<()> {
+        self.empty_folder(folder)?;
         let cluster = folder.join("cluster");
-        match fs::remove_dir_all(&cluster) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
-            Ok(()) | Err(_) => {}
-        }
-        fs::create_dir(&cluster)?;
         let cluster = cluster.to_str().context("the path is not Unicode")?;
-        if let Self::Postgres = self {
-            let done = Command::new("chown").args(["postgres:", cluster]).status()?;
-            ensure!(done.success(), "the cluster cannot be given to the user postgres");
-        }
         let initdb = binaries.join("initdb");
         let initdb = initdb.to_str().context("the path is not Unicode")?;
         self.run(&[
@@ -308,6 +309,22 @@ impl User {
             "--locale=C.UTF-8",
             "--no-sync",
         ])
+    }
+
+    /// Makes an empty folder for a cluster, that the server's user owns.
+    pub(crate) fn empty_folder(self, folder: &Path) -> anyhow::Result<()> {
+        let cluster = folder.join("cluster");
+        match fs::remove_dir_all(&cluster) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+            Ok(()) | Err(_) => {}
+        }
+        fs::create_dir(&cluster)?;
+        let cluster = cluster.to_str().context("the path is not Unicode")?;
+        if let Self::Postgres = self {
+            let done = Command::new("chown").args(["postgres:", cluster]).status()?;
+            ensure!(done.success(), "the cluster cannot be given to the user postgres");
+        }
+        Ok(())
     }
 }
 
@@ -341,8 +358,8 @@ async fn make_template(port: u16, name: &str) -> anyhow::Result<()> {
     }
     let url = format!("postgres://postgres@127.0.0.1:{port}/{unfinished}?sslmode=disable");
     let database = sea_orm::Database::connect(url).await?;
-    LedgerMigrator::up(&database, None).await?;
-    ViewsMigrator::up(&database, None).await?;
+    up::<LedgerMigrator>(&database).await?;
+    up::<ViewsMigrator>(&database).await?;
     database.close().await?;
     let rename = format!("ALTER DATABASE {unfinished} RENAME TO {name}");
     connection.execute(AssertSqlSafe(rename)).await?;
