@@ -32,9 +32,10 @@ pub(crate) use self::request::{Basis, NewState, Request};
 use crate::{
     append::Appended,
     clock::Clock,
-    connect::{Database, Pools, broken, tuned},
+    connect::{Database, Lane, Pools, broken, tuned},
     error::{AppendError, StoreError},
     ledger::{Moment, Probe},
+    listen,
     message::Position,
     recent::Shared,
     sql::{self, Arg, Sql},
@@ -161,6 +162,12 @@ impl Appender {
 
     /// Writes a batch in one transaction, or one by one if that fails.
     async fn write_together(&mut self, requests: Vec<Request>, chores: Vec<Chore>) {
+        if let Some(lost) = self.shared.went_back() {
+            for request in requests {
+                let _ = request.reply.send(Err(AppendError::Store(lost.clone())));
+            }
+            return;
+        }
         self.recorded_at = self.clock.now().max(self.recorded_at);
         let care = self.care(&requests);
         let mut attempt = self.attempt(&requests, &chores, care).await;
@@ -232,11 +239,11 @@ impl Appender {
     /// Says that nobody knows what became of a batch, and finds out where the
     /// ledger stands now.
     async fn give_up(&mut self, requests: Vec<Request>, chores: Vec<Chore>, cause: Error) {
-        let cause = broken(cause);
+        let cause = self.shared.went_back().unwrap_or_else(|| broken(cause));
         error!(error = &cause as &dyn std::error::Error, "appending failed");
         self.postgres = None;
         self.sqlite = None;
-        match sql::fetch(&self.database, &sql::HEAD, &[], sql::int).await {
+        match sql::fetch(&self.database, Lane::Work, &sql::HEAD, &[], sql::int).await {
             Ok(head) => self.shared.advance(head.first().copied().map_or(Position(0), Position)),
             Err(error) => {
                 warn!(error = &error as &dyn std::error::Error, "the head cannot be read");
@@ -263,7 +270,7 @@ impl Appender {
         let database = self.database.clone();
         match database.pools() {
             Pools::Sqlite { write, .. } => self.attempt_sqlite(write, requests, chores, care).await,
-            Pools::Postgres(pool) => {
+            Pools::Postgres { work: pool, .. } => {
                 let attempt = timeout(PATIENCE, self.attempt_postgres(pool, requests, care));
                 match attempt.await {
                     Ok(attempt) => Ok((attempt?, Vec::new())),
@@ -315,15 +322,19 @@ impl Appender {
         requests: &'r [Request],
         care: Care,
     ) -> Result<(PgConnection, Touched<'r>), Error> {
-        let mut connection = match self.postgres.take() {
-            Some((mut connection, used_at)) => {
-                // One that broke while nobody used it should not cost an append.
-                if used_at.elapsed() > IDLE {
-                    connection.ping().await?;
-                }
-                connection
+        let mut connection = if let Some((mut connection, used_at)) = self.postgres.take() {
+            // One that broke while nobody used it should not cost an append.
+            if used_at.elapsed() > IDLE {
+                connection.ping().await?;
             }
-            None => tuned(pool).await?,
+            connection
+        } else {
+            let mut connection = tuned(pool).await?;
+            // It may lead to another server than the last one did.
+            if !listen::is_the_same(&mut connection, &self.shared).await? {
+                return Err(another_ledger());
+            }
+            connection
         };
         if care == Care::Lock {
             postgres::lock(&mut connection).await?;
@@ -347,12 +358,22 @@ impl Appender {
             return Ok(self.shared.head());
         }
         self.probe(Moment::BeforeCommit, || writes.names());
+        let landmark = self.shared.landmark();
         match postgres::write(connection, writes, self.recorded_at).await {
             Ok(before) => {
-                if is_locked {
-                    postgres::commit(connection).await.map_err(Failure::Broken)?;
+                let before = Position(before);
+                let went_back = before < landmark.head;
+                if went_back {
+                    self.shared.seen(landmark, before, None);
                 }
-                Ok(Position(before))
+                if is_locked {
+                    if went_back {
+                        postgres::roll_back(connection).await.map_err(Failure::Broken)?;
+                    } else {
+                        postgres::commit(connection).await.map_err(Failure::Broken)?;
+                    }
+                }
+                if went_back { Err(Failure::Broken(another_ledger())) } else { Ok(before) }
             }
             Err(error) => {
                 if is_locked {
@@ -499,6 +520,12 @@ impl Appender {
             probe.reached(moment, &names());
         }
     }
+}
+
+/// What a statement ends with that found another ledger than was known. It is
+/// not tried again.
+fn another_ledger() -> Error {
+    Error::Configuration("the connection leads to another ledger".into())
 }
 
 /// Tells a refusal of the database, after which nothing was written, from a

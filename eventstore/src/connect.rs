@@ -1,12 +1,12 @@
 //! Connections to the databases.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{fmt, path::Path, sync::Arc, time::Duration};
 
 use log::LevelFilter;
 use sea_orm::{
     DatabaseConnection, DbErr, RuntimeErr, SqlxPostgresConnector, SqlxSqliteConnector,
     sqlx::{
-        self, ConnectOptions,
+        self, ConnectOptions, Connection,
         postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions},
         sqlite::{
             SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
@@ -21,6 +21,12 @@ use crate::error::StoreError;
 const SQLITE_READERS: u32 = 4;
 /// How many prepared statements a connection keeps.
 const STATEMENTS: usize = 256;
+
+/// How long a connection may lie idle and be used again unasked: less than a
+/// server takes to start.
+const TRUSTED_FOR: Duration = Duration::from_millis(500);
+/// How long a transaction may wait for whoever began it.
+const IDLE_IN_TRANSACTION: &str = "10s";
 
 /// Statements are logged for those who ask for `sqlx::query=trace`, never with
 /// what they carry.
@@ -45,17 +51,98 @@ pub enum Durability {
 }
 
 /// An open database. Cheap to clone.
+///
+/// Whoever may come in any number has connections of their own, so that they
+/// take none from the others.
 #[derive(Debug, Clone)]
 pub struct Database {
     /// Which database it is.
     pub kind: Backend,
-    /// For writing. On SQLite one connection only, because several would fight
-    /// over the lock; on PostgreSQL the same pool as `read`.
+    /// For the work of the house: whatever writes, and the reads that this
+    /// needs. On SQLite one connection only, because several would fight over
+    /// the lock.
     pub write: DatabaseConnection,
-    /// For reading. On SQLite these connections cannot write.
+    /// For the questions of people, which must not keep the work waiting. On
+    /// SQLite these connections cannot write.
     pub read: DatabaseConnection,
+    /// For seeing how it is: health checks, and where the ledger ends. Nobody
+    /// else takes these.
+    pub reserved: DatabaseConnection,
+    /// A copy that may be behind, for questions that know how to wait for it.
+    /// On PostgreSQL, if there is one.
+    pub replica: Option<DatabaseConnection>,
     /// The file, on SQLite.
     pub path: Option<Arc<Path>>,
+}
+
+/// How to connect to PostgreSQL.
+#[derive(Clone)]
+pub struct PostgresOptions {
+    /// Where it is. May hold a password, and so is not shown.
+    pub url: String,
+    /// Where a copy is that may be behind, if there is one.
+    pub replica_url: Option<String>,
+    /// What the work of the house is given.
+    pub work: PoolLimits,
+    /// What the questions of people are given; on the replica as much again.
+    pub questions: PoolLimits,
+}
+
+/// What a pool of connections is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolLimits {
+    /// How many connections it has at most.
+    pub connections: u32,
+    /// How long a statement may take before the server ends it.
+    pub statement_timeout: Duration,
+    /// How long one waits for a connection before giving up.
+    pub acquire_timeout: Duration,
+}
+
+impl PoolLimits {
+    /// For the work of the house. It can wait, and must not fail for a moment's trouble.
+    pub const WORK: Self = Self {
+        connections: 8,
+        statement_timeout: Duration::from_secs(30),
+        acquire_timeout: Duration::from_secs(10),
+    };
+    /// For the questions of people, who would rather ask again than wait long.
+    pub const QUESTIONS: Self = Self {
+        connections: 8,
+        statement_timeout: Duration::from_secs(5),
+        acquire_timeout: Duration::from_secs(3),
+    };
+    /// For seeing how it is: one listens, one looks where the ledger ends, one
+    /// asks after its health.
+    const RESERVED: Self = Self {
+        connections: 3,
+        statement_timeout: Duration::from_secs(5),
+        acquire_timeout: Duration::from_secs(5),
+    };
+}
+
+impl PostgresOptions {
+    /// The usual, with everything on one server.
+    #[must_use]
+    pub fn new(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            replica_url: None,
+            work: PoolLimits::WORK,
+            questions: PoolLimits::QUESTIONS,
+        }
+    }
+}
+
+impl fmt::Debug for PostgresOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { url: _, replica_url, work, questions } = self;
+        f.debug_struct("PostgresOptions")
+            .field("has_replica", &replica_url.is_some())
+            .field("work", work)
+            .field("questions", questions)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Database {
@@ -81,50 +168,58 @@ impl Database {
 
         // The writer comes first: it makes the file and turns the WAL on.
         let write = sqlite_pool(1).connect_with(options.clone()).await.map_err(broken)?;
-        let read = sqlite_pool(SQLITE_READERS)
-            .connect_with(options.create_if_missing(false).read_only(true))
-            .await
-            .map_err(broken)?;
+        let options = options.create_if_missing(false).read_only(true);
+        let read =
+            sqlite_pool(SQLITE_READERS).connect_with(options.clone()).await.map_err(broken)?;
+        let reserved = sqlite_pool(1).connect_lazy_with(options);
 
         Ok(Self {
             kind: Backend::Sqlite,
             write: SqlxSqliteConnector::from_sqlx_sqlite_pool(write),
             read: SqlxSqliteConnector::from_sqlx_sqlite_pool(read),
+            reserved: SqlxSqliteConnector::from_sqlx_sqlite_pool(reserved),
+            replica: None,
             path: Some(path.into()),
         })
     }
 
-    /// Connects to a server.
+    /// Connects to a server, with so many connections of each sort at most.
     pub async fn postgres(url: &str, max_connections: u32) -> Result<Self, StoreError> {
-        let options = url
-            .parse::<PgConnectOptions>()
-            .map_err(broken)?
-            .application_name("mallbots")
-            .statement_cache_capacity(STATEMENTS)
-            .log_statements(LOGGED_AT)
-            .log_slow_statements(LevelFilter::Off, Duration::MAX);
-        let pool = PgPoolOptions::new()
-            .max_connections(max_connections)
-            .acquire_timeout(Duration::from_secs(10))
-            // A ping before each use would cost a fifth of the throughput;
-            // reads are tried again on another connection instead.
-            .test_before_acquire(false)
-            .connect_with(options)
-            .await
-            .map_err(broken)?;
-        let connection = SqlxPostgresConnector::from_sqlx_postgres_pool(pool);
+        let mut options = PostgresOptions::new(url);
+        options.work.connections = max_connections;
+        options.questions.connections = max_connections;
+        Self::postgres_with(&options).await
+    }
 
+    /// Connects to a server. That a replica does not answer is no reason to fail.
+    pub async fn postgres_with(options: &PostgresOptions) -> Result<Self, StoreError> {
+        let primary = postgres_options(&options.url)?;
+        let reserved = postgres_pool(&primary, PoolLimits::RESERVED);
+        let replica = match &options.replica_url {
+            Some(url) => Some(postgres_pool(&postgres_options(url)?, options.questions)),
+            None => None,
+        };
+        // Somebody should find out now if it is not there.
+        drop(reserved.acquire().await.map_err(broken)?);
+
+        let connector = SqlxPostgresConnector::from_sqlx_postgres_pool;
         Ok(Self {
             kind: Backend::Postgres,
-            write: connection.clone(),
-            read: connection,
+            write: connector(postgres_pool(&primary, options.work)),
+            read: connector(postgres_pool(&primary, options.questions)),
+            reserved: connector(reserved),
+            replica: replica.map(connector),
             path: None,
         })
     }
 
     /// Closes every connection, once those in use are given back.
     pub async fn close(&self) -> Result<(), StoreError> {
+        if let Some(replica) = &self.replica {
+            replica.close_by_ref().await?;
+        }
         self.read.close_by_ref().await?;
+        self.reserved.close_by_ref().await?;
         self.write.close_by_ref().await?;
         Ok(())
     }
@@ -136,9 +231,24 @@ impl Database {
                 write: self.write.get_sqlite_connection_pool(),
                 read: self.read.get_sqlite_connection_pool(),
             },
-            Backend::Postgres => Pools::Postgres(self.write.get_postgres_connection_pool()),
+            Backend::Postgres => Pools::Postgres {
+                work: self.write.get_postgres_connection_pool(),
+                questions: self.read.get_postgres_connection_pool(),
+                reserved: self.reserved.get_postgres_connection_pool(),
+            },
         }
     }
+}
+
+/// On whose connections something is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lane {
+    /// Those of the work of the house.
+    Work,
+    /// Those of the questions of people.
+    Questions,
+    /// Those that are kept for seeing how it is.
+    Reserved,
 }
 
 /// The driver's own pools.
@@ -151,8 +261,15 @@ pub(crate) enum Pools<'a> {
         /// Of connections that cannot write.
         read: &'a SqlitePool,
     },
-    /// One pool for all.
-    Postgres(&'a PgPool),
+    /// One pool for each sort of user.
+    Postgres {
+        /// For the work of the house.
+        work: &'a PgPool,
+        /// For the questions of people.
+        questions: &'a PgPool,
+        /// For seeing how it is.
+        reserved: &'a PgPool,
+    },
 }
 
 /// A connection for the statements that run all the time. Each touches a few
@@ -162,6 +279,35 @@ pub(crate) async fn tuned(pool: &PgPool) -> Result<PgConnection, sqlx::Error> {
     let settings =
         [("plan_cache_mode", "force_generic_plan"), ("enable_seqscan", "off"), ("jit", "off")];
     pool.connect_options().as_ref().clone().options(settings).connect().await
+}
+
+fn postgres_options(url: &str) -> Result<PgConnectOptions, StoreError> {
+    Ok(url
+        .parse::<PgConnectOptions>()
+        .map_err(broken)?
+        .application_name("mallbots")
+        .statement_cache_capacity(STATEMENTS)
+        .log_statements(LOGGED_AT)
+        .log_slow_statements(LevelFilter::Off, Duration::MAX)
+        // A process that is stopped in the middle must not stop the others.
+        .options([("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION)]))
+}
+
+/// It connects when it is first used.
+fn postgres_pool(options: &PgConnectOptions, limits: PoolLimits) -> PgPool {
+    let timeout = limits.statement_timeout.as_millis().to_string();
+    PgPoolOptions::new()
+        .max_connections(limits.connections)
+        .acquire_timeout(limits.acquire_timeout)
+        // A ping before each use would cost a fifth of the throughput. One
+        // that lay idle may have lost its server, and is asked.
+        .test_before_acquire(false)
+        .before_acquire(|connection, known| {
+            Box::pin(
+                async move { Ok(known.idle_for < TRUSTED_FOR || connection.ping().await.is_ok()) },
+            )
+        })
+        .connect_lazy_with(options.clone().options([("statement_timeout", timeout)]))
 }
 
 fn sqlite_pool(max_connections: u32) -> SqlitePoolOptions {

@@ -32,6 +32,15 @@ pub enum StoreError {
         /// The last place before the hole.
         after: i64,
     },
+    /// The ledger is not the one this process has seen: somebody has put an
+    /// older copy in its place, or the database has failed over to one.
+    #[error("the ledger went back: it stood at {known}, and at {found} it is another")]
+    WentBack {
+        /// Where this process has seen it stand.
+        known: i64,
+        /// Where it stands now, or where it differs.
+        found: i64,
+    },
     /// Another process writes to this ledger.
     #[error("{path} is in use by another process")]
     InUse {

@@ -18,7 +18,7 @@ use crate::{
     appender::{Appender, Basis, Chore, NewState, Request, Work},
     clock::Clock,
     codec,
-    connect::{Backend, Database, Pools, broken},
+    connect::{Backend, Database, Lane, Pools, broken},
     error::{AppendError, StoreError},
     listen,
     loader::{self, Wanted},
@@ -37,6 +37,8 @@ const QUEUE: usize = 1_024;
 #[derive(Debug, Clone)]
 pub struct Ledger {
     inner: Arc<Inner>,
+    /// On whose connections this handle reads.
+    lane: Lane,
 }
 
 #[derive(Debug)]
@@ -136,7 +138,7 @@ impl Ledger {
         options: LedgerOptions,
     ) -> Result<Self, StoreError> {
         let lock = database.path.as_deref().map(lock).transpose()?;
-        let rows = sql::fetch(&database, &sql::END, &[], |row| {
+        let rows = sql::fetch(&database, Lane::Work, &sql::END, &[], |row| {
             Ok((row.int(0)?, row.int(1)?, row.int(2)?))
         })
         .await?;
@@ -181,7 +183,24 @@ impl Ledger {
                 turns: Turns::default(),
                 filling: tokio::sync::Mutex::default(),
             }),
+            lane: Lane::Work,
         })
+    }
+
+    /// The same ledger for the questions of people: what is read through this
+    /// handle waits for the connections of questions, of which there may be
+    /// any number, and takes none from the work of the house.
+    #[must_use]
+    pub fn for_questions(&self) -> Self {
+        Self { inner: self.inner.clone(), lane: Lane::Questions }
+    }
+
+    /// That the ledger is not the one this process has seen, once that is
+    /// seen: [`StoreError::WentBack`]. Then nothing more is appended or handed
+    /// to consumers until the process is started anew.
+    #[must_use]
+    pub fn went_back(&self) -> Option<StoreError> {
+        self.inner.shared.went_back()
     }
 
     /// Where it is kept.
@@ -349,7 +368,10 @@ impl Ledger {
     }
 
     async fn find(&self, sql: &Sql, args: &[Arg]) -> Result<Vec<Arc<Recorded>>, StoreError> {
-        sql::fetch(&self.inner.database, sql, args, |row| sql::recorded(row).map(Arc::new)).await
+        sql::fetch(&self.inner.database, self.lane, sql, args, |row| {
+            sql::recorded(row).map(Arc::new)
+        })
+        .await
     }
 
     /// The position of the last message this process knows of.
@@ -416,7 +438,7 @@ impl Ledger {
         args: &[Arg],
         read: sql::Read<T>,
     ) -> Result<Vec<T>, StoreError> {
-        sql::fetch(&self.inner.database, sql, args, read).await
+        sql::fetch(&self.inner.database, self.lane, sql, args, read).await
     }
 
     /// Writes to the ledger's smaller tables, and says how many rows the last
@@ -429,7 +451,7 @@ impl Ledger {
                 self.inner.appends.send(work).await.map_err(|_| StoreError::Closed)?;
                 answer.await.map_err(|_| StoreError::Closed)?
             }
-            Pools::Postgres(pool) => {
+            Pools::Postgres { work: pool, .. } => {
                 if let [(sql, args)] = &*statements {
                     let done = sql::for_postgres(sql, args).execute(pool).await;
                     return Ok(done.map_err(broken)?.rows_affected());

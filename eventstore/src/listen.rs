@@ -4,19 +4,20 @@ use std::{sync::Arc, time::Duration};
 
 use sea_orm::sqlx::{
     Error,
-    postgres::{PgListener, PgPool},
+    postgres::{PgConnection, PgListener, PgPool},
 };
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
+use uuid::Uuid;
 
 use crate::{
     appender::postgres::CHANNEL,
-    connect::{Database, Pools},
+    connect::{Database, Lane, Pools},
     error::StoreError,
     message::Position,
     recent::Shared,
-    sql,
+    sql::{self, Arg, Columns},
 };
 
 /// How long a position can go unheard when notifications do not come.
@@ -24,7 +25,8 @@ const POLL: Duration = Duration::from_secs(1);
 
 /// Moves the head when another process says that it has moved.
 pub(crate) async fn listen(database: Database, shared: Arc<Shared>, shutdown: CancellationToken) {
-    let Pools::Postgres(pool) = database.pools() else { return };
+    // On a connection of its own, that no question and no work can take.
+    let Pools::Postgres { reserved: pool, .. } = database.pools() else { return };
     shutdown
         .run_until_cancelled(async {
             loop {
@@ -87,10 +89,32 @@ pub(crate) async fn look_now_and_then(
         .await;
 }
 
+/// Sees where the ledger stands, and whether it is still the same.
 async fn look(database: &Database, shared: &Shared) -> Result<(), StoreError> {
-    let head = sql::fetch(database, &sql::HEAD, &[], sql::int).await?;
-    if let Some(head) = head.first() {
-        shared.advance(Position(*head));
+    let landmark = shared.landmark();
+    let args = [Arg::int(landmark.message.map_or(0, |(position, _)| position.0))];
+    let found = sql::fetch(database, Lane::Reserved, &sql::LOOK, &args, end).await?;
+    if let Some((head, there)) = found.into_iter().next() {
+        shared.seen(landmark, head, there);
     }
     Ok(())
+}
+
+/// The same through a connection that somebody is about to write on. False if
+/// it leads to another ledger.
+pub(crate) async fn is_the_same(
+    connection: &mut PgConnection,
+    shared: &Shared,
+) -> Result<bool, Error> {
+    let landmark = shared.landmark();
+    let args = [Arg::int(landmark.message.map_or(0, |(position, _)| position.0))];
+    let row = sql::for_postgres(&sql::LOOK, &args).fetch_one(connection).await?;
+    let (head, there) = end(&row)?;
+    Ok(shared.seen(landmark, head, there))
+}
+
+fn end(row: &dyn Columns) -> Result<(Position, Option<Uuid>), Error> {
+    // An id that cannot be read is not the one that was looked for.
+    let there = row.text_or_absent(1)?.and_then(|id| id.parse().ok());
+    Ok((Position(row.int(0)?), there))
 }

@@ -121,7 +121,7 @@ impl Reader {
                 let rows = query(sql::LOAD.sqlite).bind(asked).bind(PAGE).fetch_all(read).await?;
                 rows.iter().try_for_each(|row| take_in(&mut histories, row))?;
             }
-            Pools::Postgres(pool) => {
+            Pools::Postgres { work: pool, .. } => {
                 let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
                 let mut connection = match idle {
                     Some(connection) => connection,

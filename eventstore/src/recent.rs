@@ -5,19 +5,26 @@ use std::{
     collections::{HashMap, VecDeque},
     fmt,
     hash::{BuildHasher, RandomState},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use mallbots_domain::{aggregate::Aggregate, id::AnyId};
 use tokio::sync::{Notify, watch};
+use tracing::error;
+use uuid::Uuid;
 
-use crate::message::{Position, Recorded, Version};
+use crate::{
+    error::StoreError,
+    message::{Position, Recorded, Version},
+};
 
 /// What the tasks of a ledger share.
 #[derive(Debug)]
 pub(crate) struct Shared {
     /// Where the ledger ends, as far as this process knows.
     head: watch::Sender<Position>,
+    /// That the ledger is not what it was, once that is seen.
+    went_back: OnceLock<StoreError>,
     pub(crate) messages: LastMessages,
     pub(crate) aggregates: LastAggregates,
     pub(crate) timer_set: Notify,
@@ -27,6 +34,7 @@ impl Shared {
     pub(crate) fn new(head: Position, tail_capacity: usize, cache_capacity: u64) -> Self {
         Self {
             head: watch::Sender::new(head),
+            went_back: OnceLock::new(),
             messages: LastMessages::new(tail_capacity),
             aggregates: LastAggregates::new(cache_capacity),
             timer_set: Notify::new(),
@@ -49,6 +57,49 @@ impl Shared {
             moves
         });
     }
+
+    /// What to look for to see that the ledger is still the same. Taken before
+    /// looking: it may move on meanwhile, never back.
+    pub(crate) fn landmark(&self) -> Landmark {
+        Landmark { head: self.head(), message: self.messages.last() }
+    }
+
+    /// Notes where the ledger stands and which message stands where the
+    /// landmark is. False if it is not the ledger it was.
+    pub(crate) fn seen(&self, landmark: Landmark, head: Position, there: Option<Uuid>) -> bool {
+        let found = match landmark.message {
+            _ if head < landmark.head => head,
+            Some((position, id)) if there != Some(id) => position,
+            Some(_) | None => {
+                self.advance(head);
+                return !self.is_lost();
+            }
+        };
+        let (known, found) = (landmark.head.0, found.0);
+        if self.went_back.set(StoreError::WentBack { known, found }).is_ok() {
+            error!(known, found, "the ledger went back: nothing more is written to it");
+            // Whoever waits for it to move on should know.
+            self.head.send_modify(|_| {});
+        }
+        false
+    }
+
+    /// That the ledger is not what it was, once that is seen.
+    pub(crate) fn went_back(&self) -> Option<StoreError> {
+        self.went_back.get().cloned()
+    }
+
+    pub(crate) fn is_lost(&self) -> bool {
+        self.went_back.get().is_some()
+    }
+}
+
+/// What the end of the ledger looked like.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Landmark {
+    pub(crate) head: Position,
+    /// The last message that this process remembers, if any.
+    pub(crate) message: Option<(Position, Uuid)>,
 }
 
 /// The last messages, without a gap, for those who read the tail.
@@ -99,6 +150,11 @@ impl LastMessages {
         let skip = usize::try_from(after.0 + 1 - first.0).ok()?;
         let end = messages.len().min(skip.saturating_add(limit));
         (skip < end).then(|| messages.range(skip..end).cloned().collect())
+    }
+
+    /// The last message it has.
+    pub(crate) fn last(&self) -> Option<(Position, Uuid)> {
+        self.lock().back().map(|last| (last.position, last.message_id))
     }
 
     /// Whether a position is the last it has, or it has nothing: then what

@@ -18,7 +18,7 @@ use tracing::debug;
 use uuid::Uuid;
 
 use crate::{
-    connect::{Database, Pools, broken},
+    connect::{Database, Lane, Pools, broken},
     error::StoreError,
     message::{MessageKind, Position, Recorded, Version},
 };
@@ -78,6 +78,13 @@ macro_rules! messages {
 
 /// The head of the ledger.
 pub const HEAD: Sql = Sql::both("SELECT position FROM ledger_head WHERE id = 1");
+/// The head, and which message stands where one is known to stand.
+pub const LOOK: Sql = Sql {
+    sqlite: "SELECT position, (SELECT message_id FROM messages WHERE position = $1)
+        FROM ledger_head WHERE id = 1",
+    postgres: "SELECT position, (SELECT message_id::text FROM messages WHERE position = $1)
+        FROM ledger_head WHERE id = 1",
+};
 /// The head, the last message there is, and when it was recorded.
 pub const END: Sql = Sql::both(
     "SELECT position, coalesce((SELECT max(position) FROM messages), 0),
@@ -516,6 +523,7 @@ pub(crate) fn for_sqlite<'q>(sql: &Sql, args: &[Arg]) -> Query<'q, Sqlite, Sqlit
 /// Reads rows. A connection that turns out to be broken is replaced.
 pub(crate) async fn fetch<T: Send>(
     database: &Database,
+    lane: Lane,
     sql: &Sql,
     args: &[Arg],
     read: Read<T>,
@@ -526,7 +534,12 @@ pub(crate) async fn fetch<T: Send>(
                 let rows = for_sqlite(sql, args).fetch_all(pool).await?;
                 rows.iter().map(|row| read(row)).collect()
             }
-            Pools::Postgres(pool) => {
+            Pools::Postgres { work, questions, reserved } => {
+                let pool = match lane {
+                    Lane::Work => work,
+                    Lane::Questions => questions,
+                    Lane::Reserved => reserved,
+                };
                 let rows = for_postgres(sql, args).fetch_all(pool).await?;
                 rows.iter().map(|row| read(row)).collect()
             }

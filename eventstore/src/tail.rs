@@ -47,7 +47,12 @@ impl Tail {
         let mut holes = 0;
         loop {
             // The sender lives in the ledger, which is held here.
-            head.wait_for(|head| *head > after).await.map_err(|_| StoreError::Closed)?;
+            let shared = self.ledger.shared();
+            let moved = head.wait_for(|head| *head > after || shared.is_lost()).await;
+            drop(moved.map_err(|_| StoreError::Closed)?);
+            if let Some(error) = shared.went_back() {
+                return Err(error);
+            }
             match self.read(limit).await {
                 Ok(messages) => {
                     if let Some(last) = messages.last() {

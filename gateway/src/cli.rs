@@ -53,6 +53,12 @@ Examples:
 Settings without an option come from the environment or the file, for example
 MALLBOTS_CURRENCY or `currency` in the file:
   database_url             PostgreSQL to use instead of files (also DATABASE_URL)
+  database_read_url        a replica of it for queries (also DATABASE_READ_URL)
+  database_connections     connections for commands, consumers and the projector [default: 8]
+  database_timeout         how long one of their statements may take [default: 30s]
+  database_wait            how long they wait for a connection [default: 10s]
+  database_read_connections, database_read_timeout, database_read_wait
+                           the same for queries [default: 8, 5s, 3s]
   currency                 USD, EUR or GBP [default: USD]
   basket_abandoned_after   when an untouched basket is cleared away [default: 24h]
   saga_step_timeout        when a saga's step is tried again [default: 30s]
@@ -231,6 +237,13 @@ mod tests {
             "--log-format",
             "--config",
             "database_url",
+            "database_read_url",
+            "database_connections",
+            "database_timeout",
+            "database_wait",
+            "database_read_connections",
+            "database_read_timeout",
+            "database_read_wait",
             "currency",
             "basket_abandoned_after",
             "saga_step_timeout",

@@ -21,6 +21,7 @@ use figment::{
     providers::{Format, Toml},
     value::{Dict, Map, Num, Value},
 };
+use mallbots_eventstore::connect::PoolLimits;
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::SettingsArgs;
@@ -36,6 +37,13 @@ pub struct Config {
     pub data: PathBuf,
     /// A PostgreSQL database to use instead of files in `data`.
     pub database_url: Option<Secret>,
+    /// A replica of it that queries may read.
+    pub database_read_url: Option<Secret>,
+    /// What the server's own work is given of PostgreSQL: commands, consumers,
+    /// the projector.
+    pub database_work: PoolLimits,
+    /// What queries are given of it.
+    pub database_reads: PoolLimits,
     /// What is logged, and how.
     pub log: Log,
     /// The mall's one currency.
@@ -150,6 +158,9 @@ impl std::error::Error for ConfigError {}
 /// What the environment's variables begin with.
 const PREFIX: &str = "MALLBOTS_";
 
+/// Settings that go by a name that other programs know too.
+const COMMON: [&str; 2] = ["DATABASE_URL", "DATABASE_READ_URL"];
+
 /// Names of variables that are not settings of their own.
 const NOT_SETTINGS: [&str; 1] = ["config"];
 
@@ -204,16 +215,16 @@ fn settings_of(
     environment: impl IntoIterator<Item = (String, String)>,
 ) -> BTreeMap<String, String> {
     let mut settings = BTreeMap::new();
-    let mut database_url = None;
+    let mut common = BTreeMap::new();
     for (name, value) in environment {
         if let Some(setting) = name.strip_prefix(PREFIX) {
             settings.insert(setting.to_ascii_lowercase(), value);
-        } else if name == "DATABASE_URL" {
-            database_url = Some(value);
+        } else if COMMON.contains(&&*name) {
+            common.insert(name.to_ascii_lowercase(), value);
         }
     }
-    if let Some(url) = database_url {
-        settings.entry("database_url".to_owned()).or_insert(url);
+    for (name, value) in common {
+        settings.entry(name).or_insert(value);
     }
     settings
 }
@@ -306,11 +317,27 @@ impl Reader {
             }
         };
 
+        let database_url = self.read("database_url", |text| database_url(text).map(Some), None);
+        let database_read_url =
+            self.read("database_read_url", |text| read_url(text).map(Some), None);
+        if database_read_url.is_some() && database_url.is_none() {
+            self.fault("database_read_url", "is of no use without database_url");
+        }
+
         Config {
             listen,
             allowed_origins: self.list("allowed_origins", origin),
             data: self.read("data", |text| Ok(PathBuf::from(text)), "mallbots-data".into()),
-            database_url: self.read("database_url", |text| database_url(text).map(Some), None),
+            database_url,
+            database_read_url,
+            database_work: self.limits(
+                ["database_connections", "database_timeout", "database_wait"],
+                PoolLimits::WORK,
+            ),
+            database_reads: self.limits(
+                ["database_read_connections", "database_read_timeout", "database_read_wait"],
+                PoolLimits::QUESTIONS,
+            ),
             log: Log { filter, format },
             currency: self.read("currency", from_str, Currency::Usd),
             basket_abandoned_after: self.read(
@@ -328,6 +355,19 @@ impl Reader {
             #[cfg(feature = "test-support")]
             checkpoint_every: self.read("checkpoint_every", |text| duration(text).map(Some), None),
             ignored: Vec::new(),
+        }
+    }
+
+    fn limits(
+        &mut self,
+        [connections, timeout, wait]: [&'static str; 3],
+        usual: PoolLimits,
+    ) -> PoolLimits {
+        let count = NonZeroU32::new(usual.connections).unwrap_or(NonZeroU32::MIN);
+        PoolLimits {
+            connections: self.read(connections, from_str, count).get(),
+            statement_timeout: self.read(timeout, duration, usual.statement_timeout),
+            acquire_timeout: self.read(wait, duration, usual.acquire_timeout),
         }
     }
 
@@ -439,6 +479,10 @@ fn origin(text: &str) -> Result<String, String> {
         }
         _ => Err(format!("{text:?} is not an origin such as https://console.example")),
     }
+}
+
+fn read_url(text: &str) -> Result<Secret, String> {
+    database_url(text).map_err(|_| "must begin with postgres://".to_owned())
 }
 
 fn cursor_secret(text: &str) -> Result<Secret, String> {
@@ -631,6 +675,25 @@ mod tests {
         let config = load(&SettingsArgs::default(), &environment).unwrap();
         assert!(!format!("{config:?}").contains("hunter2"));
         assert_eq!(config.database_url.unwrap().expose(), environment[0].1);
+    }
+
+    #[test]
+    fn queries_may_have_a_database_of_their_own() {
+        let environment = [
+            ("DATABASE_URL", "postgres://primary/mall"),
+            ("DATABASE_READ_URL", "postgres://replica/mall"),
+            ("MALLBOTS_DATABASE_READ_TIMEOUT", "2s"),
+            ("MALLBOTS_DATABASE_CONNECTIONS", "3"),
+        ];
+        let config = load(&SettingsArgs::default(), &environment).unwrap();
+        assert_eq!(config.database_read_url.unwrap().expose(), environment[1].1);
+        assert_eq!(config.database_reads.statement_timeout, Duration::from_secs(2));
+        assert_eq!(config.database_work, PoolLimits { connections: 3, ..PoolLimits::WORK });
+
+        let faults = load(&SettingsArgs::default(), &environment[1..2]).unwrap_err();
+        assert_eq!(faults, ["MALLBOTS_DATABASE_READ_URL: is of no use without database_url"]);
+        let none = [("MALLBOTS_DATABASE_READ_CONNECTIONS", "0")];
+        assert!(load(&SettingsArgs::default(), &none).is_err());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use mallbots_eventstore::{
     clock::Clock,
-    connect::{Database, Durability},
+    connect::{Database, Durability, PostgresOptions},
     ledger::{Ledger, LedgerOptions},
 };
 use mallbots_messaging::{
@@ -15,7 +15,7 @@ use mallbots_messaging::{
     post::{Post, PostOptions},
     sagas::SagaOptions,
 };
-use mallbots_migrations::{LedgerMigrator, MigratorTrait, ViewsMigrator};
+use mallbots_migrations::{LedgerMigrator, ViewsMigrator, up};
 use mallbots_projections::{projector::Projector, reads::Reads};
 use sea_orm::DatabaseConnection;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -31,8 +31,6 @@ use crate::{
     startup::{Lifecycle, Readiness},
 };
 
-/// How many connections to PostgreSQL the ledger and the library have each.
-const CONNECTIONS: u32 = 8;
 /// How long a mutation waits to read back what it made.
 const READ_BACK: Duration = Duration::from_secs(2);
 /// How long it is remembered what a request was answered, for whoever sends it
@@ -62,11 +60,15 @@ impl Databases {
 
     async fn connect(config: &Config) -> anyhow::Result<Self> {
         if let Some(url) = &config.database_url {
-            let connect = || Database::postgres(url.expose(), CONNECTIONS);
-            return Ok(Self {
-                ledger: connect().await.context("connecting to PostgreSQL")?,
-                views: connect().await.context("connecting to PostgreSQL")?,
-            });
+            let options = PostgresOptions {
+                url: url.expose().to_owned(),
+                replica_url: config.database_read_url.as_ref().map(|url| url.expose().to_owned()),
+                work: config.database_work,
+                questions: config.database_reads,
+            };
+            let database = Database::postgres_with(&options).await;
+            let database = database.context("connecting to PostgreSQL")?;
+            return Ok(Self { ledger: database.clone(), views: database });
         }
         let data = &config.data;
         std::fs::create_dir_all(data)
@@ -85,8 +87,8 @@ impl Databases {
 
     /// Brings the tables to what this version needs.
     pub async fn migrate(&self) -> anyhow::Result<()> {
-        LedgerMigrator::up(&self.ledger.write, None).await.context("migrating the ledger")?;
-        ViewsMigrator::up(&self.views.write, None).await.context("migrating the read models")?;
+        up::<LedgerMigrator>(&self.ledger.write).await.context("migrating the ledger")?;
+        up::<ViewsMigrator>(&self.views.write).await.context("migrating the read models")?;
         Ok(())
     }
 }
@@ -142,7 +144,7 @@ pub async fn open(
             Ok(())
         }
     });
-    watch(readiness, &ledger, &reads, views.read.clone());
+    watch(readiness, &ledger, &reads, views.reserved.clone());
 
     let secret = cursor_secret(config, &ledger).await?;
     info!(position = ledger.head().0, "the mall is open");
@@ -211,10 +213,16 @@ async fn tidy(ledger: &Ledger) {
 fn watch(readiness: &Readiness, ledger: &Ledger, reads: &Reads, views: DatabaseConnection) {
     let behind = (ledger.clone(), reads.clone());
     readiness.register("ledger", {
-        let ledger = ledger.database().read.clone();
+        let ledger = ledger.clone();
         move || {
             let ledger = ledger.clone();
-            async move { ledger.ping().await.map_err(|_| "the ledger does not answer".to_owned()) }
+            async move {
+                if let Some(error) = ledger.went_back() {
+                    return Err(error.to_string());
+                }
+                let answer = ledger.database().reserved.ping().await;
+                answer.map_err(|_| "the ledger does not answer".to_owned())
+            }
         }
     });
     readiness.register("read models", move || {

@@ -130,6 +130,7 @@ fn broke(error: &StoreError) -> Failure {
         StoreError::Database(_)
         | StoreError::InUse { .. }
         | StoreError::File { .. }
+        | StoreError::WentBack { .. }
         | StoreError::Closed => Failure::Unavailable(reason),
     }
 }

@@ -6,5 +6,6 @@ mod contract;
 mod crash;
 mod plans;
 mod postgres;
+mod servers;
 mod sqlite;
 mod tally;

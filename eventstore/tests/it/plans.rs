@@ -3,14 +3,14 @@
 use mallbots_domain::id::{DeadLetterId, EntityId, PARTITIONS};
 use mallbots_eventstore::{
     append::{Append, Claim, IdempotencyEntry, InboxEntry, Take, Timer, TimerChange},
-    connect::Backend,
+    connect::{Backend, Database},
     dead_letters::DeadLetter,
     ledger::{Ledger, LedgerOptions},
     message::{Position, Version},
     sql::{self, Sql},
 };
 use mallbots_testing::ledgers::TestLedger;
-use sea_orm::{ConnectionTrait, Statement};
+use sea_orm::{ConnectionTrait, Statement, TransactionTrait};
 use uuid::Uuid;
 
 use crate::tally::{Tally, command, count, meddle, metadata, new_id, open, write};
@@ -30,6 +30,10 @@ const STATEMENTS: &[(&str, Sql)] = &[
     ("CHECKPOINTS", sql::CHECKPOINTS),
     ("LAST_IN_PARTITIONS", sql::LAST_IN_PARTITIONS),
     ("PRUNE_INBOX", sql::PRUNE_INBOX),
+    ("HEAD", sql::HEAD),
+    ("LOOK", sql::LOOK),
+    ("HANDLED", sql::HANDLED),
+    ("PARKED_POSITIONS", sql::PARKED_POSITIONS),
     ("DEAD_LETTERS", sql::DEAD_LETTERS),
     ("PARKED_KEYS", sql::PARKED_KEYS),
     ("LOAD", sql::LOAD),
@@ -61,6 +65,55 @@ async fn sqlite_never_scans_a_table_to_read() {
             let is_end = *name == "END" && step == "SCAN messages";
             assert!(!is_scan || is_end, "{name}: {step}");
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_plans_no_scan_for_whatever_is_asked() {
+    let test = TestLedger::open(Backend::Postgres).await.unwrap();
+    daily_work(&test.ledger, 2).await;
+    fill(&test.place.database).await;
+    // One connection, because the settings and the statements belong to it.
+    let connection = test.place.database.write.begin().await.unwrap();
+    connection.execute_unprepared("SET LOCAL plan_cache_mode = force_generic_plan").await.unwrap();
+    for (name, statement) in STATEMENTS {
+        let sql = statement.postgres;
+        let parameters = (1..=9).take_while(|number| sql.contains(&format!("${number}"))).count();
+        let values = vec!["NULL"; parameters].join(", ");
+        let call = if parameters == 0 { String::new() } else { format!("({values})") };
+        connection.execute_unprepared(&format!("PREPARE plan_{name} AS {sql}")).await.unwrap();
+        let explain = format!("EXPLAIN EXECUTE plan_{name}{call}");
+        let explain = Statement::from_string(connection.get_database_backend(), explain);
+        let rows = connection.query_all_raw(explain).await.unwrap();
+        let plan: Vec<String> = rows.iter().map(|row| row.try_get_by_index(0).unwrap()).collect();
+        let scan = plan.iter().find(|step| {
+            step.contains("Seq Scan on ")
+                && !["ledger_head", "checkpoints"].iter().any(|small| step.contains(small))
+        });
+        assert_eq!(scan, None, "{name}:\n{}", plan.join("\n"));
+    }
+}
+
+/// Enough of everything that looking through it would be foolish.
+async fn fill(database: &Database) {
+    for sql in [
+        "INSERT INTO messages SELECT n, 'event', 'basket_' || n, 1, 'testing.Counted', 1, n % 64,
+            gen_random_uuid(), NULL, '{}', '{}', 0
+         FROM ledger_head, generate_series(position + 1, position + 20000) AS n",
+        "UPDATE ledger_head SET position = position + 20000",
+        "INSERT INTO inbox SELECT 'other_' || n % 50, gen_random_uuid(), n
+            FROM generate_series(1, 20000) AS n",
+        "INSERT INTO idempotency SELECT 'other', n, '', '', 1, 1, 0
+         FROM generate_series(1, 20000) AS n",
+        "INSERT INTO claims SELECT 'other', n, '' FROM generate_series(1, 20000) AS n",
+        "INSERT INTO timers SELECT n, 'alarm', 1000000 + n, 'command', '', '', gen_random_uuid(),
+            '{}', '{}' FROM generate_series(1, 20000) AS n",
+        "INSERT INTO snapshots SELECT n, 1, 1, '{}', 0 FROM generate_series(1, 20000) AS n",
+        "INSERT INTO dead_letters SELECT n, 'other_' || n % 50, n, n, gen_random_uuid(), '', 1, 0, NULL
+         FROM generate_series(1, 20000) AS n",
+        "ANALYZE",
+    ] {
+        meddle(database, sql).await;
     }
 }
 
@@ -158,27 +211,9 @@ async fn postgres_never_scans_a_table_in_daily_work() {
             .collect::<Vec<_>>()
     };
 
-    // Enough of everything that looking through it would be foolish.
     let test = TestLedger::open(Backend::Postgres).await.unwrap();
     daily_work(&test.ledger, 2).await;
-    for sql in [
-        "INSERT INTO messages SELECT n, 'event', 'basket_' || n, 1, 'testing.Counted', 1, n % 64,
-            gen_random_uuid(), NULL, '{}', '{}', 0
-         FROM ledger_head, generate_series(position + 1, position + 20000) AS n",
-        "UPDATE ledger_head SET position = position + 20000",
-        "INSERT INTO inbox SELECT 'other', gen_random_uuid(), n FROM generate_series(1, 20000) AS n",
-        "INSERT INTO idempotency SELECT 'other', n, '', '', 1, 1, 0
-         FROM generate_series(1, 20000) AS n",
-        "INSERT INTO claims SELECT 'other', n, '' FROM generate_series(1, 20000) AS n",
-        "INSERT INTO timers SELECT n, 'alarm', 1000000 + n, 'command', '', '', gen_random_uuid(),
-            '{}', '{}' FROM generate_series(1, 20000) AS n",
-        "INSERT INTO snapshots SELECT n, 1, 1, '{}', 0 FROM generate_series(1, 20000) AS n",
-        "INSERT INTO dead_letters SELECT n, 'other', n, n, gen_random_uuid(), '', 1, 0, NULL
-         FROM generate_series(1, 20000) AS n",
-        "ANALYZE",
-    ] {
-        meddle(&test.place.database, sql).await;
-    }
+    fill(&test.place.database).await;
     // Opened again, so that connections have told what they did.
     let test = test.reopen(LedgerOptions::default()).await.unwrap();
     let before = scans(&test).await;

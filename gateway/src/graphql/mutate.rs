@@ -184,9 +184,11 @@ impl Explain for StoreError {
     fn explain(self) -> ClientError {
         match self {
             Self::Undecodable { .. } | Self::Hole { .. } => ClientError::broken(self),
-            Self::Database(_) | Self::Closed | Self::InUse { .. } | Self::File { .. } => {
-                ClientError::unavailable(self)
-            }
+            Self::Database(_)
+            | Self::Closed
+            | Self::WentBack { .. }
+            | Self::InUse { .. }
+            | Self::File { .. } => ClientError::unavailable(self),
         }
     }
 }

@@ -256,7 +256,7 @@ impl OperationQueries {
         let key = &ctx.services().cursors;
         let name = format!("history/{id}");
         let (count, after) = Paging::forward(first, after).feed(key, &name)?;
-        let ledger = &ctx.services().ledger;
+        let ledger = &ctx.services().ledger.for_questions();
         let mut events = ledger.read_stream(id, Version(after), count + 1).await.for_client()?;
         if events.is_empty() && after == 0 {
             return Err(ids::not_found(id.kind.prefix()).into());
@@ -296,7 +296,7 @@ impl OperationQueries {
         // Both places are asked for a page and one more; the first of both are the page.
         let page = DeadLetterPage { after, limit: count + 1 };
         let all = DeadLetterFilter::default();
-        let post = services.ledger.dead_letters(&all, page).await.for_client()?;
+        let post = services.ledger.for_questions().dead_letters(&all, page).await.for_client()?;
         let library = parked::list(&services.reads, &request).await.for_client()?;
         let mut letters: Vec<_> = post.into_iter().map(Parked::Post).map(DeadLetter).collect();
         let more = letters.len() > count as usize || library.has_next;

@@ -503,7 +503,7 @@ async fn order_as_of(
     id: OrderId,
     moment: DateTime,
 ) -> Result<Option<Order>, ClientError> {
-    let ledger = &ctx.services().ledger;
+    let ledger = &ctx.services().ledger.for_questions();
     let history = ledger.read_stream_before(id.any(), moment.0).await.for_client()?;
     Ok(orders::as_of(&history, ledger.upcasters()).for_client()?.map(Order))
 }

@@ -78,7 +78,7 @@ impl Services {
         let spawn = move |task| {
             tracker.spawn(task);
         };
-        let library = Library { reads: self.reads.clone(), ledger: self.ledger.clone() };
+        let library = Library { reads: self.reads.clone(), ledger: self.ledger.for_questions() };
         // Fields of one list are resolved together before the loader runs, so
         // that waiting longer would gain nothing.
         Loaders(Arc::new(DataLoader::new(library, spawn).delay(Duration::ZERO)))
