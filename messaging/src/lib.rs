@@ -18,6 +18,7 @@ pub mod nats;
 pub mod notifier;
 pub mod post;
 pub mod ranges;
+pub mod relay;
 pub mod retry;
 pub mod sagas;
 pub mod streams;

@@ -3,10 +3,15 @@
 //! NATS may be away, when a process starts as well as later. Whoever uses the
 //! connection is told whether it stands and goes on without it.
 
-use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use async_nats::{
-    Client, ConnectOptions, Event,
+    Client, ConnectOptions, Event, ServerAddr,
     jetstream::{Context, context::ContextBuilder},
     rustls::crypto::ring,
 };
@@ -24,7 +29,7 @@ const LONGEST: Duration = Duration::from_secs(1);
 const GOODBYE: Duration = Duration::from_secs(2);
 
 /// Where NATS is, and who we are to it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct NatsOptions {
     /// Its servers, such as `nats://127.0.0.1:4222` or `tls://nats.example:4222`.
     /// Others of their cluster are found through them.
@@ -50,6 +55,19 @@ impl NatsOptions {
             require_tls: false,
             name: "mallbots".to_owned(),
         }
+    }
+}
+
+impl fmt::Debug for NatsOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { urls, login, root_certificates, require_tls, name } = self;
+        f.debug_struct("NatsOptions")
+            .field("urls", &urls.iter().map(|url| without_login(url)).collect::<Vec<_>>())
+            .field("login", login)
+            .field("root_certificates", root_certificates)
+            .field("require_tls", require_tls)
+            .field("name", name)
+            .finish()
     }
 }
 
@@ -131,7 +149,7 @@ impl Nats {
             .urls
             .iter()
             .map(|url| {
-                url.parse::<async_nats::ServerAddr>()
+                url.parse::<ServerAddr>()
                     .map_err(|_| NatsError::Address { url: without_login(url).to_owned() })
             })
             .collect::<Result<Vec<_>, _>>()?;
@@ -143,6 +161,7 @@ impl Nats {
         // not; if somebody has, that one stays.
         let _ = ring::default_provider().install_default();
         let (state, connection) = watch::channel(Connection::Disconnected);
+        let complaint = Mutex::new(None);
         let mut connect = ConnectOptions::new()
             .name(&options.name)
             .retry_on_initial_connect()
@@ -153,11 +172,15 @@ impl Nats {
             .request_timeout(Some(ANSWER))
             .require_tls(options.require_tls)
             .event_callback(move |event| {
-                heard(&event, &state);
+                heard(&event, &state, &complaint);
                 std::future::ready(())
             });
         connect = match &options.login {
-            Login::Nobody => connect,
+            // The client does not look for it there.
+            Login::Nobody => match addresses.iter().find(|address| address.has_user_pass()) {
+                Some(address) => in_url(connect, address),
+                None => connect,
+            },
             Login::User { name, password } => {
                 connect.user_and_password(name.clone(), password.clone())
             }
@@ -230,10 +253,23 @@ fn wait_before(attempt: usize) -> Duration {
     Duration::from_millis(10).saturating_mul(1 << doublings).min(LONGEST)
 }
 
-fn heard(event: &Event, state: &watch::Sender<Connection>) {
+/// Logs in with what an address says: a name and a password, or a token alone.
+fn in_url(connect: ConnectOptions, address: &ServerAddr) -> ConnectOptions {
+    match (address.username(), address.password()) {
+        (Some(name), Some(password)) => {
+            connect.user_and_password(name.to_owned(), password.to_owned())
+        }
+        (Some(token), None) => connect.token(token.to_owned()),
+        (None, _) => connect,
+    }
+}
+
+fn heard(event: &Event, state: &watch::Sender<Connection>, complaint: &Mutex<Option<String>>) {
+    let mut complaint = complaint.lock().unwrap_or_else(PoisonError::into_inner);
     match event {
         Event::Connected => {
             info!("connected to nats");
+            *complaint = None;
             state.send_replace(Connection::Connected);
         }
         Event::Disconnected | Event::Closed => {
@@ -245,8 +281,15 @@ fn heard(event: &Event, state: &watch::Sender<Connection>) {
             warn!(error = error as &dyn std::error::Error, "nats refused something");
         }
         Event::SlowConsumer(_) => warn!("a listener on nats is too slow"),
-        // Each try that fails is one; that the connection is lost was said.
-        Event::ClientError(_) | Event::LameDuckMode | Event::Draining => {}
+        Event::ClientError(error) => {
+            // Once, not at each try.
+            let text = error.to_string();
+            if complaint.as_ref() != Some(&text) {
+                warn!(error = text, "nats cannot be reached");
+                *complaint = Some(text);
+            }
+        }
+        Event::LameDuckMode | Event::Draining => {}
     }
 }
 
@@ -278,7 +321,8 @@ mod tests {
     fn what_is_secret_is_not_shown() {
         let user = Login::User { name: "mall".to_owned(), password: "secret".to_owned() };
         for login in [user, Login::Token("secret".to_owned())] {
-            assert!(!format!("{login:?}").contains("secret"));
+            let options = NatsOptions { login, ..NatsOptions::at("nats://me:secret@127.0.0.1") };
+            assert!(!format!("{options:?}").contains("secret"), "{options:?}");
         }
     }
 

@@ -216,6 +216,11 @@ pub fn claimed_position(message: &StreamMessage) -> Option<Position> {
     header(&message.headers, POSITION, "Position").ok().map(Position)
 }
 
+/// The message's id as it claims it.
+pub(crate) fn claimed_id(message: &StreamMessage) -> Option<Uuid> {
+    message_id(&message.headers).ok()
+}
+
 /// The message's id. The relay adds to it what makes the server take a message
 /// that it remembers and no longer has.
 fn message_id(headers: &HeaderMap) -> Result<Uuid, WireError> {
@@ -230,7 +235,7 @@ const AGAIN: char = '/';
 
 /// Makes a message new to a server that remembers its id and yet does not have
 /// it. `which` must differ from try to try.
-pub fn again(encoded: &mut Encoded, message: &Recorded, which: u64) {
+pub(crate) fn again(encoded: &mut Encoded, message: &Recorded, which: u64) {
     encoded
         .headers
         .insert(NATS_MESSAGE_ID, value(&format!("{}{AGAIN}{which}", message.message_id)));
