@@ -14,7 +14,7 @@
 
 mod stand;
 
-use std::{collections::VecDeque, pin::pin, sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use async_nats::{
     HeaderValue,
@@ -26,15 +26,17 @@ use async_nats::{
         publish::PublishAck,
     },
 };
-use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream};
+use futures_util::{FutureExt, future::BoxFuture};
 use mallbots_eventstore::{
     error::StoreError,
     ledger::Ledger,
     message::{Position, Recorded},
+    tail::Tail,
 };
 use tokio::{
     select,
-    sync::watch,
+    sync::{mpsc, watch},
+    task::JoinSet,
     time::{Instant, MissedTickBehavior, interval_at, sleep},
 };
 use tokio_util::sync::CancellationToken;
@@ -51,9 +53,9 @@ use crate::{
 };
 
 /// How many messages are read from the ledger at once.
-const PAGE: usize = 512;
-/// After how many messages waiting to be published no more are read.
-const ENOUGH: usize = PAGE;
+const PAGE: usize = 256;
+/// How many times as many are made ready ahead.
+const AHEAD: usize = 2;
 
 /// How the relay goes about it.
 #[derive(Debug, Clone)]
@@ -133,7 +135,9 @@ impl RelayStatus {
     }
 }
 
-/// Relays while `active` is true, until shutdown.
+/// Relays while `active` is true, until shutdown or until nobody can say any
+/// more whether it is: [`LeaseKeeper::hold`](crate::leases::LeaseKeeper::hold)
+/// of one name in all processes makes it true in one of them.
 pub async fn run(
     ledger: Ledger,
     nats: Nats,
@@ -231,10 +235,15 @@ impl Relay {
             info!("relaying");
             // Others may have relayed meanwhile.
             self.last = None;
-            select! {
+            let lost = select! {
                 () = self.relay() => return,
-                // A keeper that is gone keeps no leases.
-                _ = active.wait_for(|active| !*active) => info!("standing by"),
+                lost = active.wait_for(|active| !*active) => lost,
+            };
+            info!("standing by");
+            if lost.is_err() {
+                // Whoever kept the lease is gone, and keeps none any more.
+                self.tell(RelayState::Standby);
+                return;
             }
         }
     }
@@ -328,13 +337,14 @@ impl Relay {
             status.position = stand.position;
             status.state = RelayState::Running;
         });
-        let previous = last_in_ranges(&self.ledger, stand.position).await?;
-        let mut course = Course { sequence: stand.sequence, id: None, previous };
+        let mut course = Course { sequence: stand.sequence, id: None };
+        // Reading and encoding is half of the work, and need not wait for the
+        // other half. It ends with this.
+        let (fed, mut ready) = mpsc::channel(AHEAD);
+        let mut feeding = JoinSet::new();
+        feeding.spawn(Feed::new(self, stand.position).await?.run(fed));
 
-        let tail = self.ledger.tail(stand.position);
-        let mut reading =
-            pin!(stream::unfold(tail, |mut tail| async { Some((tail.next(PAGE).await, tail)) }));
-        let mut waiting: VecDeque<Arc<Recorded>> = VecDeque::new();
+        let mut waiting: VecDeque<Ready> = VecDeque::new();
         let mut window: VecDeque<UnderWay> = VecDeque::new();
         let every = self.options.look_every;
         let mut looks = interval_at(Instant::now() + every, every);
@@ -342,13 +352,13 @@ impl Relay {
         loop {
             while window.len() < self.options.window.max(1) {
                 let Some(message) = waiting.pop_front() else { break };
-                window.push_back(self.send(&message, &mut course).await?);
+                window.push_back(self.send(message, &mut course).await?);
             }
             let is_idle = window.is_empty();
             select! {
                 biased;
                 first = acknowledged(&mut window) => self.advance(first, &mut window)?,
-                read = reading.next(), if waiting.len() < ENOUGH => match read {
+                more = ready.recv(), if waiting.is_empty() => match more {
                     Some(messages) => waiting.extend(messages?),
                     None => return Err(Trouble::Closed),
                 },
@@ -358,30 +368,21 @@ impl Relay {
     }
 
     /// Publishes a message right behind the last one.
-    async fn send(&mut self, message: &Recorded, course: &mut Course) -> Result<UnderWay, Trouble> {
-        let range = usize::from(ranges::of(message.partition()));
-        let previous = course.previous[range];
-        let mut omits = self.too_large == Some(message.position);
-        let ack = loop {
-            let mut encoded = if omits {
-                wire::encode_omitted(message, previous)
-            } else {
-                wire::encode(message, previous)
-            };
-            if message.position <= self.renewed {
-                // Any number the server has not been given before.
-                wire::again(&mut encoded, message, rand::random());
-            }
-            let id = encoded.headers.get(NATS_MESSAGE_ID).cloned();
-            match self.try_send(encoded, course).await {
-                Ok(ack) => {
-                    course.id = id;
-                    break ack;
+    async fn send(&mut self, ready: Ready, course: &mut Course) -> Result<UnderWay, Trouble> {
+        let Ready { message, previous, encoded, mut omits } = ready;
+        let mut id = encoded.headers.get(NATS_MESSAGE_ID).cloned();
+        let ack = match self.try_send(encoded, course).await {
+            Err(error) if is_too_large(&error) && !omits => {
+                omits = true;
+                let mut encoded = wire::encode_omitted(&message, previous);
+                if let Some(id) = &id {
+                    encoded.headers.insert(NATS_MESSAGE_ID, id.clone());
                 }
-                Err(error) if is_too_large(&error) && !omits => omits = true,
-                Err(error) => return Err(Trouble::Failed(chain(&error))),
+                self.try_send(encoded, course).await
             }
+            done => done,
         };
+        let ack = ack.map_err(|error| Trouble::Failed(chain(&error)))?;
         if omits {
             warn!(
                 position = message.position.0,
@@ -390,7 +391,7 @@ impl Relay {
                 "a message is too large for nats: its readers take it from the ledger"
             );
         }
-        course.previous[range] = message.position;
+        course.id = id.take();
         course.sequence += 1;
         Ok(UnderWay { position: message.position, sequence: course.sequence, omits, ack })
     }
@@ -461,8 +462,61 @@ struct Course {
     /// Its id, if it was published on this course. Somebody else's messages
     /// may fill just as many places as ours were refused.
     id: Option<HeaderValue>,
+}
+
+/// A message that can be published.
+struct Ready {
+    message: Arc<Recorded>,
+    previous: Position,
+    encoded: Encoded,
+    omits: bool,
+}
+
+/// Reads messages and makes them ready.
+struct Feed {
+    tail: Tail,
     /// The last message of each range.
     previous: [Position; RANGES as usize],
+    renewed: Position,
+    too_large: Option<Position>,
+}
+
+impl Feed {
+    async fn new(relay: &Relay, after: Position) -> Result<Self, StoreError> {
+        Ok(Self {
+            tail: relay.ledger.tail(after),
+            previous: last_in_ranges(&relay.ledger, after).await?,
+            renewed: relay.renewed,
+            too_large: relay.too_large,
+        })
+    }
+
+    async fn run(mut self, fed: mpsc::Sender<Result<Vec<Ready>, StoreError>>) {
+        loop {
+            let read = self.tail.next(PAGE).await;
+            let is_over = read.is_err();
+            let ready = read.map(|page| page.into_iter().map(|it| self.prepare(it)).collect());
+            if fed.send(ready).await.is_err() || is_over {
+                return;
+            }
+        }
+    }
+
+    fn prepare(&mut self, message: Arc<Recorded>) -> Ready {
+        let last = &mut self.previous[usize::from(ranges::of(message.partition()))];
+        let previous = std::mem::replace(last, message.position);
+        let omits = self.too_large == Some(message.position);
+        let mut encoded = if omits {
+            wire::encode_omitted(&message, previous)
+        } else {
+            wire::encode(&message, previous)
+        };
+        if message.position <= self.renewed {
+            // Any number the server has not been given before.
+            wire::again(&mut encoded, &message, rand::random());
+        }
+        Ready { message, previous, encoded, omits }
+    }
 }
 
 type Answer = Result<PublishAck, PublishError>;

@@ -118,6 +118,16 @@ impl Relaying {
         is_active: bool,
     ) -> Self {
         let (active, is_active) = watch::channel(is_active);
+        Self { active, ..Self::while_active(ledger, nats, options, is_active) }
+    }
+
+    /// The same, while somebody else says so.
+    pub(crate) fn while_active(
+        ledger: &Ledger,
+        nats: &Nats,
+        options: RelayOptions,
+        is_active: watch::Receiver<bool>,
+    ) -> Self {
         let (told, status) = watch::channel(RelayStatus::new(ledger));
         let tasks = Tasks::default();
         let relay = relay::run(
@@ -129,7 +139,7 @@ impl Relaying {
             tasks.shutdown.clone(),
         );
         tasks.tracker.spawn(relay);
-        Self { status, active, tasks }
+        Self { status, active: watch::Sender::new(false), tasks }
     }
 
     /// Waits until the relay says something.

@@ -1,22 +1,26 @@
 //! The relay: whatever happens to NATS, the stream gets what the ledger has.
 
+use std::time::{Duration, Instant};
+
 use mallbots_domain::id::PARTITIONS;
 use mallbots_eventstore::{
     connect::Backend,
-    ledger::LedgerOptions,
+    ledger::{Ledger, LedgerOptions},
     message::{Position, Recorded},
 };
 use mallbots_messaging::{
+    leases::{LeaseKeeper, LeaseOptions},
     nats::{Connection, Nats, NatsOptions},
     relay::{RelayOptions, RelayState},
     streams::{STREAM, ensure_stream},
     wire,
 };
 use mallbots_testing::{
-    ledgers::TestLedger,
+    ledgers::{Tasks, TestLedger},
     nats::{NatsServer, NatsSettings},
 };
 use sea_orm::{ConnectionTrait, Statement};
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::{
@@ -35,6 +39,7 @@ on_each_database! {
     a_deleted_stream_is_made_and_filled_again,
     a_server_that_was_restored_from_an_older_copy_is_given_the_rest,
     one_relay_works_and_the_other_stands_by,
+    a_relay_may_end_at_any_moment,
 }
 
 async fn what_is_appended_is_on_the_stream_in_order_and_once(backend: Backend) {
@@ -211,6 +216,68 @@ async fn one_relay_works_and_the_other_stands_by(backend: Backend) {
     one.active.send_replace(true);
     busy(exchange.ledger(), 3).await;
     exchange.expect_all_relayed(&one).await;
+}
+
+async fn a_relay_may_end_at_any_moment(backend: Backend) {
+    let exchange = Exchange::open(backend).await;
+    let options = RelayOptions { window: 32, ..hasty() };
+    let ledger = exchange.ledger().clone();
+    let appending = busy(&ledger, 400);
+    let ending = async {
+        for least in [1, 10, 40, 5, 80] {
+            let relaying = Relaying::start(&ledger, &exchange.nats, options.clone(), true);
+            relaying.until("some messages", |status| status.published >= least).await;
+            relaying.end().await;
+        }
+    };
+    tokio::join!(appending, ending);
+    let relaying = exchange.relay();
+    exchange.expect_all_relayed(&relaying).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_holds_the_lease_relays_and_the_next_takes_over_within_five_seconds() {
+    let exchange = Exchange::open(Backend::Postgres).await;
+    let (other_ledger, other_tasks) =
+        exchange.test.another(LedgerOptions::default()).await.unwrap();
+    let start = |ledger: &Ledger| {
+        let tasks = Tasks::default();
+        let options = LeaseOptions::default();
+        let keeper = LeaseKeeper::start(ledger, options, &tasks.tracker, &tasks.shutdown);
+        let active = keeper.hold("relay");
+        (Relaying::while_active(ledger, &exchange.nats, hasty(), active), tasks)
+    };
+    let (one, one_lease) = start(exchange.ledger());
+    busy(exchange.ledger(), 20).await;
+    one.caught_up(exchange.ledger()).await;
+    let (other, other_lease) = start(&other_ledger);
+    busy(exchange.ledger(), 20).await;
+    one.caught_up(exchange.ledger()).await;
+    assert_eq!(other.status.borrow().state, RelayState::Standby);
+
+    let since = Instant::now();
+    one.end().await;
+    one_lease.end().await;
+    busy(exchange.ledger(), 20).await;
+    exchange.expect_all_relayed(&other).await;
+    assert!(since.elapsed() < Duration::from_secs(5), "{:?}", since.elapsed());
+    other.end().await;
+    other_lease.end().await;
+    other_tasks.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_relay_whose_lease_nobody_keeps_ends() {
+    let exchange = Exchange::open(Backend::Sqlite).await;
+    let (keeper, active) = watch::channel(true);
+    let relaying = Relaying::while_active(exchange.ledger(), &exchange.nats, hasty(), active);
+    busy(exchange.ledger(), 5).await;
+    relaying.caught_up(exchange.ledger()).await;
+    drop(keeper);
+    let mut status = relaying.status.clone();
+    let gone = async { while status.changed().await.is_ok() {} };
+    in_time("its end", gone).await;
+    assert_eq!(relaying.status.borrow().state, RelayState::Standby);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
