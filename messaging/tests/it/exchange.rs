@@ -84,29 +84,7 @@ impl Exchange {
     /// That the stream has what the ledger has behind a position, in its
     /// order, and nothing else.
     pub(crate) async fn expect_exact(&self, behind: Position) {
-        let on_stream: Vec<_> = self
-            .stored()
-            .await
-            .iter()
-            .map(|message| wire::decode_stored(message).unwrap())
-            .collect();
-        let mut previous = [Position(0); RANGES as usize];
-        let mut expected = everything(self.ledger()).await;
-        for message in expected.iter().filter(|message| message.position <= behind) {
-            previous[usize::from(ranges::of(message.partition()))] = message.position;
-        }
-        expected.retain(|message| message.position > behind);
-        let positions = |messages: &[Decoded]| -> Vec<i64> {
-            messages.iter().map(|message| message.recorded.position.0).collect()
-        };
-        let last = expected.last().map_or(behind.0, |last| last.position.0);
-        assert_eq!(positions(&on_stream), (behind.0 + 1..=last).collect::<Vec<_>>());
-        for (found, expected) in on_stream.iter().zip(&expected) {
-            assert_eq!(format!("{:?}", found.recorded), format!("{expected:?}"));
-            let previous = &mut previous[usize::from(ranges::of(expected.partition()))];
-            assert_eq!(found.previous, *previous, "before {}", expected.position);
-            *previous = expected.position;
-        }
+        expect_exact(self.ledger(), &self.nats, behind).await;
     }
 }
 
@@ -176,6 +154,30 @@ pub(crate) async fn connect(server: &NatsServer) -> Nats {
 pub(crate) async fn reach(nats: &Nats, state: Connection) {
     let mut connection = nats.connection();
     in_time("the connection", connection.wait_for(|it| *it == state)).await.unwrap();
+}
+
+/// That the stream has what the ledger has behind a position, in its order,
+/// and nothing else.
+pub(crate) async fn expect_exact(ledger: &Ledger, nats: &Nats, behind: Position) {
+    let on_stream: Vec<_> =
+        stored(nats).await.iter().map(|message| wire::decode_stored(message).unwrap()).collect();
+    let mut previous = [Position(0); RANGES as usize];
+    let mut expected = everything(ledger).await;
+    for message in expected.iter().filter(|message| message.position <= behind) {
+        previous[usize::from(ranges::of(message.partition()))] = message.position;
+    }
+    expected.retain(|message| message.position > behind);
+    let positions = |messages: &[Decoded]| -> Vec<i64> {
+        messages.iter().map(|message| message.recorded.position.0).collect()
+    };
+    let last = expected.last().map_or(behind.0, |last| last.position.0);
+    assert_eq!(positions(&on_stream), (behind.0 + 1..=last).collect::<Vec<_>>());
+    for (found, expected) in on_stream.iter().zip(&expected) {
+        assert_eq!(format!("{:?}", found.recorded), format!("{expected:?}"));
+        let previous = &mut previous[usize::from(ranges::of(expected.partition()))];
+        assert_eq!(found.previous, *previous, "before {}", expected.position);
+        *previous = expected.position;
+    }
 }
 
 /// Everything on the stream.

@@ -12,6 +12,7 @@
 
 mod accepting;
 mod canceling;
+mod cluster;
 mod crew;
 mod engine;
 mod exchange;
