@@ -7,6 +7,8 @@ pub mod startup;
 
 pub mod transport;
 
+pub mod pages;
+
 pub mod error;
 
 pub mod cli;

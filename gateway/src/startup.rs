@@ -42,7 +42,7 @@ use tracing::{Instrument, debug, error, info, info_span, warn};
 
 use crate::{
     config::Config,
-    graphql, mall,
+    graphql, mall, pages,
     transport::{
         self, TransportSettings,
         origin::Origins,
@@ -303,10 +303,10 @@ impl Application {
     ) -> anyhow::Result<Self> {
         let Stages { closing, connections, .. } = &*lifecycle.0;
         let router = Router::new()
-            .route("/", get(pointer))
             .route("/livez", get(async || "alive\n"))
             .route("/readyz", get(readyz))
             .with_state(readiness.clone())
+            .merge(pages::router())
             .merge(transport::router(
                 Arc::new(pipeline),
                 settings,
@@ -416,11 +416,6 @@ pub fn sdl() -> String {
     graphql::schema_builder().finish().sdl()
 }
 
-/// Answers whoever opens the address in a browser.
-async fn pointer() -> &'static str {
-    "This is MallBots. GraphQL is at /graphql, by POST or by WebSocket (graphql-transport-ws).\n"
-}
-
 async fn readyz(State(readiness): State<Readiness>) -> Response {
     let report = readiness.report(CHECK_TIMEOUT).await;
     let status = if report.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
@@ -494,10 +489,14 @@ async fn serve_connection(stream: TcpStream, router: Router, closing: Cancellati
 
 /// Tells where the mall is, on standard output, for people and scripts.
 fn announce(address: SocketAddr) {
-    let line = format!("MallBots is open: GraphQL at http://{address}/graphql\n");
+    let lines = format!(
+        "MallBots is open: GraphQL at http://{address}/graphql\n\
+         In a browser: http://{address}{}\n",
+        pages::PLAYGROUND
+    );
     let mut out = io::stdout().lock();
     // Nobody reading it is no reason not to serve.
-    let _ = out.write_all(line.as_bytes()).and_then(|()| out.flush());
+    let _ = out.write_all(lines.as_bytes()).and_then(|()| out.flush());
 }
 
 #[cfg(test)]

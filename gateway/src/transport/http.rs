@@ -17,7 +17,7 @@ use axum::{
             RETRY_AFTER, UPGRADE, VARY, X_CONTENT_TYPE_OPTIONS,
         },
     },
-    response::{IntoResponse, Response},
+    response::{IntoResponse, Redirect, Response},
 };
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -30,7 +30,10 @@ use super::{
     reply::Reply,
     websocket,
 };
-use crate::error::{ClientError, ErrorCode, MASKED};
+use crate::{
+    error::{ClientError, ErrorCode, MASKED},
+    pages,
+};
 
 /// Answers everything that comes to `/graphql`.
 pub(super) async fn answer(State(door): State<Arc<Door>>, request: Request) -> Response {
@@ -105,6 +108,9 @@ async fn query(
         .check(headers)
         .map_err(|error| Refused::new(StatusCode::FORBIDDEN, error))?;
     let method = request.method().clone();
+    if method == Method::GET && request.uri().query().is_none() && pages::wants_page(headers) {
+        return Ok(([(VARY, "Accept")], Redirect::to(pages::PLAYGROUND)).into_response());
+    }
     if method != Method::POST && method != Method::GET {
         let error = ClientError::new(
             ErrorCode::MethodNotAllowed,

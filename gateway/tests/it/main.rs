@@ -7,6 +7,7 @@ mod defects;
 mod economy;
 mod kills;
 mod live;
+mod pages;
 mod process;
 mod refusals;
 mod scenarios;

@@ -25,13 +25,16 @@ impl Process {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let (mut line, mut page) = (String::new(), String::new());
+        let mut told = BufReader::new(child.stdout.take().unwrap());
+        told.read_line(&mut line).unwrap();
+        told.read_line(&mut page).unwrap();
         let address = line
             .strip_prefix("MallBots is open: GraphQL at http://")
             .and_then(|rest| rest.strip_suffix("/graphql\n"))
             .unwrap_or_else(|| panic!("{line:?}"))
             .to_owned();
+        assert_eq!(page, format!("In a browser: http://{address}/playground\n"));
         Self { child, address, _data: data }
     }
 
