@@ -99,7 +99,8 @@ struct Outcome {
     /// Where the head stood before it.
     before: Position,
     is_written: bool,
-    sets_timers: bool,
+    /// When the first of the timers it set is due.
+    alarm: Option<i64>,
 }
 
 impl Appender {
@@ -309,7 +310,7 @@ impl Appender {
         Ok(Outcome {
             before: written?,
             is_written: !writes.is_empty(),
-            sets_timers: writes.sets_timers(),
+            alarm: writes.alarm(),
             verdicts,
         })
     }
@@ -405,11 +406,11 @@ impl Appender {
         };
         let (verdicts, writes) = touched.judge(requests);
         let written = self.write_sqlite(&mut connection, &writes, chores, has_begun).await;
-        let (is_written, sets_timers) = (!writes.is_empty(), writes.sets_timers());
+        let (is_written, alarm) = (!writes.is_empty(), writes.alarm());
         match written {
             Ok((before, done)) => {
                 self.sqlite = Some(connection);
-                Ok((Outcome { verdicts, before, is_written, sets_timers }, done))
+                Ok((Outcome { verdicts, before, is_written, alarm }, done))
             }
             Err(failure) => {
                 sqlite::roll_back(&mut connection).await;
@@ -462,7 +463,7 @@ impl Appender {
 
     /// Lets everybody know what was written.
     fn finish(&self, requests: Vec<Request>, outcome: Outcome) {
-        let Outcome { verdicts, before, is_written, sets_timers } = outcome;
+        let Outcome { verdicts, before, is_written, alarm } = outcome;
         if is_written {
             self.probe(Moment::AfterCommit, || {
                 let accepted = requests.iter().zip(&verdicts).filter(|(_, it)| it.is_accepted());
@@ -506,8 +507,8 @@ impl Appender {
         }
         self.shared.messages.push(&messages);
         self.shared.advance(head);
-        if sets_timers {
-            self.shared.timer_set.notify_one();
+        if let Some(due_at) = alarm {
+            self.shared.alarms.set(due_at);
         }
         for (reply, result) in replies {
             // Whoever asked may have gone; it is written all the same.

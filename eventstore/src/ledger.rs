@@ -9,7 +9,7 @@ use std::{
 };
 
 use mallbots_domain::{event::DomainEvent, id::AnyId};
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
@@ -26,6 +26,7 @@ use crate::{
     recent::Shared,
     sql::{self, Arg, Sql},
     tail::Tail,
+    timers::Alarms,
     turns::Turns,
     upcast::Upcasters,
 };
@@ -392,11 +393,11 @@ impl Ledger {
         Tail::new(self.clone(), after)
     }
 
-    /// Told when this process has set a timer. Other processes' timers are
-    /// seen by looking now and then. For one who waits: a second would miss it.
+    /// Told when this process has set a timer that is due before somebody looks
+    /// anyway. Other processes' timers are seen by looking now and then.
     #[must_use]
-    pub fn timer_set(&self) -> &Notify {
-        &self.inner.shared.timer_set
+    pub fn alarms(&self) -> &Alarms {
+        &self.inner.shared.alarms
     }
 
     /// Tells the probe, if there is one, that a moment has come.

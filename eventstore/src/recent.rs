@@ -9,13 +9,14 @@ use std::{
 };
 
 use mallbots_domain::{aggregate::Aggregate, id::AnyId};
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tracing::error;
 use uuid::Uuid;
 
 use crate::{
     error::StoreError,
     message::{Position, Recorded, Version},
+    timers::Alarms,
 };
 
 /// What the tasks of a ledger share.
@@ -27,7 +28,7 @@ pub(crate) struct Shared {
     went_back: OnceLock<StoreError>,
     pub(crate) messages: LastMessages,
     pub(crate) aggregates: LastAggregates,
-    pub(crate) timer_set: Notify,
+    pub(crate) alarms: Alarms,
 }
 
 impl Shared {
@@ -37,7 +38,7 @@ impl Shared {
             went_back: OnceLock::new(),
             messages: LastMessages::new(tail_capacity),
             aggregates: LastAggregates::new(cache_capacity),
-            timer_set: Notify::new(),
+            alarms: Alarms::default(),
         }
     }
 

@@ -1,7 +1,10 @@
 //! Timers that are due.
 
+use std::sync::atomic::{AtomicI64, Ordering};
+
 use mallbots_domain::id::AnyId;
 use sea_orm::sqlx::Error;
+use tokio::sync::Notify;
 
 use crate::{
     append::{NewMessage, Take},
@@ -31,6 +34,47 @@ impl DueTimer {
     #[must_use]
     pub fn take(&self) -> Take {
         Take::Timer { owner: self.owner, name: self.name.clone(), due_at: self.due_at }
+    }
+}
+
+/// Wakes the one who looks for due timers when one is set that cannot wait
+/// until they look anyway. Most can: a saga sets a timer with every step.
+#[derive(Debug)]
+pub struct Alarms {
+    rings: Notify,
+    /// By when they look anyway.
+    by: AtomicI64,
+}
+
+impl Default for Alarms {
+    fn default() -> Self {
+        Self { rings: Notify::new(), by: AtomicI64::new(i64::MAX) }
+    }
+}
+
+impl Alarms {
+    /// To be called before looking: rings for whatever is set from now on.
+    pub fn looking(&self) {
+        self.by.store(i64::MAX, Ordering::SeqCst);
+    }
+
+    /// Waits until a timer was set, since the last look, that is due before
+    /// `by`. For one who waits: a second would miss it.
+    pub async fn before(&self, by: i64) {
+        self.by.store(by, Ordering::SeqCst);
+        self.rings.notified().await;
+    }
+
+    /// Wakes whoever waits, whatever is set.
+    pub fn ring(&self) {
+        self.rings.notify_one();
+    }
+
+    /// A timer was set.
+    pub(crate) fn set(&self, due_at: i64) {
+        if due_at < self.by.load(Ordering::SeqCst) {
+            self.ring();
+        }
     }
 }
 

@@ -18,8 +18,10 @@ const LONGEST: Duration = Duration::from_secs(1);
 pub async fn run(ledger: Ledger, shutdown: CancellationToken) -> anyhow::Result<()> {
     let backoff = Backoff { base: Duration::from_millis(100), cap: Duration::from_secs(5) };
     let mut failures = 0;
+    let alarms = ledger.alarms();
     while !shutdown.is_cancelled() {
-        // A notification between looking and waiting is kept for the wait.
+        // What is set between looking and waiting is kept for the wait.
+        alarms.looking();
         let wait = match fire(&ledger).await {
             Ok(wait) => {
                 failures = 0;
@@ -33,7 +35,7 @@ pub async fn run(ledger: Ledger, shutdown: CancellationToken) -> anyhow::Result<
         };
         select! {
             () = shutdown.cancelled() => break,
-            () = ledger.timer_set().notified() => {}
+            () = alarms.before(ledger.now().saturating_add(micros(wait))) => {}
             () = time::sleep(wait) => {}
         }
     }
@@ -69,4 +71,8 @@ async fn fire(ledger: &Ledger) -> Result<Duration, AppendError> {
         Duration::from_micros(u64::try_from(due_at - ledger.now()).unwrap_or_default())
     });
     Ok(until.min(LONGEST))
+}
+
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }

@@ -28,7 +28,7 @@ use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, EntityTrait,
     QueryFilter, QuerySelect, TransactionTrait,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -57,6 +57,10 @@ const IDLE_PARTITIONS: Duration = Duration::from_secs(1);
 /// they must find their rows by index all the same when the tables have grown.
 const PLAN_FOR_MANY_ROWS: &str = "SET LOCAL plan_cache_mode = force_generic_plan; \
      SET LOCAL enable_seqscan = off; SET LOCAL jit = off";
+/// How long what follows on a batch may gather before it is taken in, if nobody
+/// waits for it: a saga's next step comes within a millisecond or two, and
+/// every transaction that is saved is time for that step.
+const GATHER: Duration = Duration::from_millis(2);
 /// The longest wait after the first failure, and after many.
 const WAITS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 
@@ -74,6 +78,8 @@ pub struct Projector {
     upcasters: Upcasters,
     clock: Clock,
     announcer: Announcer,
+    /// How many wait to see something.
+    hurried: watch::Receiver<usize>,
     checkpoints: Checkpoints,
     /// When the checkpoints of all partitions were last moved.
     all_moved_at: Instant,
@@ -123,6 +129,7 @@ impl Projector {
             upcasters: ledger.upcasters().clone(),
             clock: ledger.clock().clone(),
             announcer,
+            hurried: reads.hurried(),
             checkpoints: Checkpoints::new(backend, CHECKPOINTS),
             all_moved_at: Instant::now(),
             tables: Tables::new(backend, ""),
@@ -184,10 +191,11 @@ impl Projector {
             return error.into();
         }
         let tail = ledger.tail(self.position());
+        let hurried = self.hurried.clone();
         let (batches, read) = mpsc::channel(1);
         tokio::select! {
             setback = self.keep_up(ledger, read, failures) => setback,
-            () = read_ahead(tail, batches) => Setback::Closed,
+            () = read_ahead(tail, hurried, batches) => Setback::Closed,
         }
     }
 
@@ -385,8 +393,24 @@ impl Projector {
 }
 
 /// Reads on as long as somebody takes what was read.
-async fn read_ahead(mut tail: Tail, batches: mpsc::Sender<Result<Vec<Arc<Recorded>>, StoreError>>) {
-    while batches.send(tail.next(BATCH).await).await.is_ok() {}
+async fn read_ahead(
+    mut tail: Tail,
+    mut hurried: watch::Receiver<usize>,
+    batches: mpsc::Sender<Result<Vec<Arc<Recorded>>, StoreError>>,
+) {
+    loop {
+        let batch = tail.next(BATCH).await;
+        let more_wait = batch.as_ref().is_ok_and(|batch| batch.len() >= BATCH);
+        if batches.send(batch).await.is_err() {
+            return;
+        }
+        if more_wait {
+            continue;
+        }
+        let somebody_waits = hurried.wait_for(|waiting| *waiting > 0);
+        // Either is a reason to go on.
+        let _ = tokio::time::timeout(GATHER, somebody_waits).await;
+    }
 }
 
 /// Why the projector did not get on.

@@ -90,6 +90,16 @@ impl Announcer {
     }
 }
 
+/// Somebody waits to see something.
+#[derive(Debug)]
+pub struct Hurry(Arc<watch::Sender<usize>>);
+
+impl Drop for Hurry {
+    fn drop(&mut self) {
+        self.0.send_modify(|waiting| *waiting -= 1);
+    }
+}
+
 /// The library's counter. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Reads {
@@ -97,6 +107,8 @@ pub struct Reads {
     backend: Backend,
     progress: watch::Receiver<Position>,
     head: watch::Receiver<Position>,
+    /// How many wait for what the projector takes in next.
+    hurry: Arc<watch::Sender<usize>>,
     changes: broadcast::WeakSender<Arc<Changed>>,
     rebuilds: Rebuilds,
 }
@@ -114,6 +126,7 @@ impl Reads {
             backend: views.kind,
             progress: progress.subscribe(),
             head,
+            hurry: Arc::default(),
             changes: changes.downgrade(),
             rebuilds,
         };
@@ -129,12 +142,26 @@ impl Reads {
     /// Waits until the tables have reached a position.
     pub async fn reached(&self, want: Position, timeout: Duration) -> Result<(), StaleRead> {
         let mut progress = self.progress.clone();
+        let _hurry = (want > *progress.borrow()).then(|| self.hurry());
         let reached = progress.wait_for(|&position| position >= want);
         match tokio::time::timeout(timeout, reached).await {
             Ok(Ok(_)) => Ok(()),
             // Too late, or the projector is gone.
             Ok(Err(_)) | Err(_) => Err(StaleRead { have: self.position(), want }),
         }
+    }
+
+    /// As long as somebody in the projector's process keeps this, nothing
+    /// gathers before it is taken in: for those who wait to see something.
+    #[must_use]
+    pub fn hurry(&self) -> Hurry {
+        self.hurry.send_modify(|waiting| *waiting += 1);
+        Hurry(Arc::clone(&self.hurry))
+    }
+
+    /// How many are in a hurry.
+    pub(crate) fn hurried(&self) -> watch::Receiver<usize> {
+        self.hurry.subscribe()
     }
 
     /// What changes from now on.

@@ -568,9 +568,10 @@ impl<'r> Writes<'r> {
         place(self.rows.len())
     }
 
-    /// Whether a timer is set.
-    pub(super) fn sets_timers(&self) -> bool {
-        !self.timers_set.is_empty() || !self.timers_moved.is_empty()
+    /// When the first of the timers that are set is due.
+    pub(super) fn alarm(&self) -> Option<i64> {
+        let moved = self.timers_moved.iter().map(|(_, timer)| timer.due_at);
+        self.timers_set.iter().map(|timer| timer.due_at).chain(moved).min()
     }
 }
 

@@ -490,6 +490,7 @@ pub(super) async fn placed(ctx: &Context<'_>, id: OrderId) -> Result<(), ClientE
     let deadline = Instant::now() + settings.read_back;
     // Listen first, then look.
     let mut changes = reads.changes();
+    let _hurry = reads.hurry();
     while order(ctx, id).await?.is_none() {
         // Too late, or the process is going down: it will be there in a moment.
         let Ok(Some(_)) = timeout_at(deadline, changes.next()).await else { break };

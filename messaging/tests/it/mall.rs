@@ -225,7 +225,7 @@ impl Mall {
     pub(crate) async fn advance(&self, by: Duration) {
         self.test.clock.advance(by);
         let ledger = self.ledger();
-        ledger.timer_set().notify_one();
+        ledger.alarms().ring();
         self.until("timers to fire", async || {
             ledger.due_timers(ledger.now(), 1).await.unwrap().is_empty()
         })

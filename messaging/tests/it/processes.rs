@@ -223,7 +223,7 @@ async fn a_timer_fires_once_for_both() {
     }
 
     mall.test.clock.advance(options().sagas.step_timeout);
-    ledger.timer_set().notify_one();
+    ledger.alarms().ring();
     mall.advance(Duration::ZERO).await;
     mall.settle().await;
     let everything = mall.everything().await;

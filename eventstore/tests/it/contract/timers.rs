@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::{FutureExt, future::join_all};
 use mallbots_domain::id::{BasketId, EntityId};
 use mallbots_eventstore::{
     append::{Append, NewMessage, Take, Timer, TimerChange},
@@ -112,10 +112,16 @@ pub(super) async fn a_timer_can_be_fired_and_set_anew_at_once(test: TestLedger) 
 }
 
 pub(super) async fn setting_a_timer_is_told(test: TestLedger) {
-    let told = test.ledger.timer_set();
+    let alarms = test.ledger.alarms();
     test.ledger.append(set(new_id(), 10)).await.unwrap();
     // Told before anybody waited, and not lost.
-    tokio::time::timeout(Duration::from_secs(10), told.notified()).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(10), alarms.before(5)).await.unwrap();
+
+    // One that is looked for in time anyway wakes nobody.
+    test.ledger.append(set(new_id(), 10)).await.unwrap();
+    assert!(alarms.before(5).now_or_never().is_none());
+    test.ledger.append(set(new_id(), 4)).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(10), alarms.before(5)).await.unwrap();
 }
 
 pub(super) async fn a_timer_knows_who_set_it(test: TestLedger) {
