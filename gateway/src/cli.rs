@@ -30,6 +30,8 @@ pub enum Command {
     Serve,
     /// Brings the database to what this version needs, and ends. `serve` does it too.
     Migrate,
+    /// Asks the server with the same settings whether it is ready, and ends with 0 if so.
+    Health,
     /// Prints the GraphQL schema.
     Schema,
     /// Serves a mall with simulated customers and bots, in which everything moves.
@@ -47,6 +49,7 @@ Examples:
   MALLBOTS_LISTEN=[::1]:80 mallbots        each option is also a variable
   DATABASE_URL=postgres://… mallbots       … on PostgreSQL instead of files
   mallbots --config mall.toml              … with settings from a file
+  mallbots --roles commands --contexts depot   one process of several that share PostgreSQL
   DATABASE_URL=postgres://… mallbots migrate   the tables, before the first server starts
   mallbots schema > schema.graphql         the schema, for tools
 
@@ -59,6 +62,17 @@ MALLBOTS_CURRENCY or `currency` in the file:
   database_wait            how long they wait for a connection [default: 10s]
   database_read_connections, database_read_timeout, database_read_wait
                            the same for queries [default: 8, 5s, 3s]
+  nats_url                 NATS servers that carry messages (also NATS_URL)
+  nats_credentials         the file to log in there with; or nats_user and
+                           nats_password, or nats_token
+  nats_root_certificates   a file of certificates to trust there
+  nats_tls                 true to speak over TLS only [default: false]
+  stream_replicas          servers that keep the stream: 1, 3 or 5 [default: 1]
+  stream_max_age           how long it keeps a message, or forever [default: 7d]
+  stream_max_bytes         how much it keeps, such as 10GiB
+  stream_duplicate_window  how long it knows what it was given before [default: 30s]
+  trusted_network          true to listen where others reach it, without keys [default: false]
+  allowed_hosts            host names it is called by, besides this machine's
   currency                 USD, EUR or GBP [default: USD]
   basket_abandoned_after   when an untouched basket is cleared away [default: 24h]
   saga_step_timeout        when a saga's step is tried again [default: 30s]
@@ -86,6 +100,16 @@ pub struct SettingsArgs {
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
+    /// What this process does, of gateway, commands, sagas, projector, relay
+    /// and notifier [env: MALLBOTS_ROLES] [default: everything]
+    #[arg(long, global = true, value_name = "ROLES")]
+    pub roles: Option<String>,
+
+    /// The contexts whose commands it handles, of baskets, customers, ordering,
+    /// payments, depot and notifications [env: MALLBOTS_CONTEXTS] [default: all]
+    #[arg(long, global = true, value_name = "CONTEXTS")]
+    pub contexts: Option<String>,
+
     /// Where to listen; port 0 takes any free one [env: MALLBOTS_LISTEN] [default: 127.0.0.1:8080]
     #[arg(long, global = true, value_name = "ADDRESS", value_parser = listen)]
     pub listen: Option<SocketAddr>,
@@ -107,8 +131,10 @@ pub struct SettingsArgs {
 impl SettingsArgs {
     /// The settings that were made, as text by name.
     pub(crate) fn as_settings(&self) -> std::collections::BTreeMap<String, String> {
-        let Self { config: _, listen, data, log, log_format } = self;
+        let Self { config: _, roles, contexts, listen, data, log, log_format } = self;
         let settings = [
+            ("roles", roles.clone()),
+            ("contexts", contexts.clone()),
             ("listen", listen.map(|address| address.to_string())),
             ("data", data.as_ref().map(|path| path.to_string_lossy().into_owned())),
             ("log", log.clone()),
@@ -236,7 +262,22 @@ mod tests {
             "--log",
             "--log-format",
             "--config",
+            "--roles",
+            "--contexts",
             "database_url",
+            "nats_url",
+            "nats_credentials",
+            "nats_user",
+            "nats_password",
+            "nats_token",
+            "nats_root_certificates",
+            "nats_tls",
+            "stream_replicas",
+            "stream_max_age",
+            "stream_max_bytes",
+            "stream_duplicate_window",
+            "trusted_network",
+            "allowed_hosts",
             "database_read_url",
             "database_connections",
             "database_timeout",

@@ -6,6 +6,9 @@
 //! over the defaults. Secrets come from the environment or the file only: flags
 //! show in process lists.
 
+pub mod duties;
+pub mod nats;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
@@ -24,13 +27,22 @@ use figment::{
 use mallbots_eventstore::connect::PoolLimits;
 use tracing_subscriber::EnvFilter;
 
+use self::{
+    duties::{Duties, Role},
+    nats::Nats,
+};
 use crate::cli::SettingsArgs;
 
 /// The settings, judged.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where to listen. Loopback only, as long as no keys are configured.
+    /// What this process does.
+    pub duties: Duties,
+    /// Where to listen. For a gateway loopback only, as long as no keys are
+    /// configured, or the network is said to be trusted.
     pub listen: SocketAddr,
+    /// By which names of hosts it is called, besides those of this machine.
+    pub allowed_hosts: Vec<String>,
     /// Origins of other hosts whose pages may call.
     pub allowed_origins: Vec<String>,
     /// Where the databases live, unless `database_url` names one.
@@ -44,6 +56,8 @@ pub struct Config {
     pub database_work: PoolLimits,
     /// What queries are given of it.
     pub database_reads: PoolLimits,
+    /// The NATS that carries messages; the ledger itself does without.
+    pub nats: Option<Nats>,
     /// What is logged, and how.
     pub log: Log,
     /// The mall's one currency.
@@ -159,7 +173,7 @@ impl std::error::Error for ConfigError {}
 const PREFIX: &str = "MALLBOTS_";
 
 /// Settings that go by a name that other programs know too.
-const COMMON: [&str; 2] = ["DATABASE_URL", "DATABASE_READ_URL"];
+const COMMON: [&str; 3] = ["DATABASE_URL", "DATABASE_READ_URL", "NATS_URL"];
 
 /// Names of variables that are not settings of their own.
 const NOT_SETTINGS: [&str; 1] = ["config"];
@@ -290,13 +304,6 @@ struct Reader {
 impl Reader {
     fn read_all(&mut self) -> Config {
         let listen = self.read("listen", listen, SocketAddr::from(([127, 0, 0, 1], 8080)));
-        if !listen.ip().is_loopback() {
-            let fault = format!(
-                "{listen} is not a loopback address: without keys to check tokens by, everyone \
-                 who reaches the server is an admin, so it serves this machine only"
-            );
-            self.fault("listen", &fault);
-        }
 
         let filter = self.read("log", filter, "info".to_owned());
         let format = self.read("log_format", from_str, LogFormat::Pretty);
@@ -324,12 +331,28 @@ impl Reader {
             self.fault("database_read_url", "is of no use without database_url");
         }
 
+        let nats = self.nats();
+        let duties = self.duties(database_url.is_some(), nats.is_some());
+        let trusted = self.read("trusted_network", from_str, false);
+        // Without GraphQL there is nothing but its health to be seen.
+        if !listen.ip().is_loopback() && !trusted && duties.has(Role::Gateway) {
+            let fault = format!(
+                "{listen} is not a loopback address: without keys to check tokens by, everyone \
+                 who reaches the server is an admin, so it serves this machine only, unless \
+                 trusted_network says that nobody else can reach it"
+            );
+            self.fault("listen", &fault);
+        }
+
         Config {
+            duties,
             listen,
+            allowed_hosts: self.list("allowed_hosts", host),
             allowed_origins: self.list("allowed_origins", origin),
             data: self.read("data", |text| Ok(PathBuf::from(text)), "mallbots-data".into()),
             database_url,
             database_read_url,
+            nats,
             database_work: self.limits(
                 ["database_connections", "database_timeout", "database_wait"],
                 PoolLimits::WORK,
@@ -358,6 +381,32 @@ impl Reader {
         }
     }
 
+    /// What the process does; `database` and `nats` are there or not.
+    fn duties(&mut self, database: bool, nats: bool) -> Duties {
+        let all = Duties::all(nats);
+        let roles = self.set("roles", from_str::<Role>);
+        let contexts = self.set("contexts", duties::context);
+        let is_divided = roles.as_ref().is_some_and(|roles| *roles != all.roles)
+            || contexts.as_ref().is_some_and(|contexts| *contexts != all.contexts);
+        if is_divided && !database {
+            let key = if roles.is_some() { "roles" } else { "contexts" };
+            let fault = "files are one process's, which does everything: to divide the work \
+                         among several, set database_url";
+            self.fault(key, fault);
+        }
+        if !nats && roles.as_ref().is_some_and(|roles| roles.contains(&Role::Relay)) {
+            self.fault("roles", "the relay publishes on NATS: set nats_url");
+        }
+        let duties = Duties {
+            roles: roles.unwrap_or(all.roles),
+            contexts: contexts.clone().unwrap_or(all.contexts),
+        };
+        if contexts.is_some() && !duties.has(Role::Commands) {
+            self.fault("contexts", "is of no use without the role commands");
+        }
+        duties
+    }
+
     fn limits(
         &mut self,
         [connections, timeout, wait]: [&'static str; 3],
@@ -383,6 +432,32 @@ impl Reader {
             self.fault(key, &fault);
             default
         })
+    }
+
+    fn optional<T>(
+        &mut self,
+        key: &'static str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        self.read(key, |text| parse(text).map(Some), None)
+    }
+
+    /// A list of which each is named once, and one at least; none if it was not set.
+    fn set<T: Ord>(
+        &mut self,
+        key: &'static str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<BTreeSet<T>> {
+        self.find(key)?;
+        let faults = self.faults.len();
+        let set: BTreeSet<_> = self.list(key, parse).into_iter().collect();
+        if set.is_empty() {
+            if self.faults.len() == faults {
+                self.fault(key, "must name one at least");
+            }
+            return None;
+        }
+        Some(set)
     }
 
     /// A list, or text with commas.
@@ -483,6 +558,15 @@ fn origin(text: &str) -> Result<String, String> {
 
 fn read_url(text: &str) -> Result<Secret, String> {
     database_url(text).map_err(|_| "must begin with postgres://".to_owned())
+}
+
+fn host(text: &str) -> Result<String, String> {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
+    if !text.is_empty() && text.chars().all(is_name) {
+        Ok(text.to_ascii_lowercase())
+    } else {
+        Err(format!("{text:?} is not the name of a host such as mall.example"))
+    }
 }
 
 fn cursor_secret(text: &str) -> Result<Secret, String> {
@@ -697,6 +781,85 @@ mod tests {
     }
 
     #[test]
+    fn a_process_does_everything_that_makes_sense_if_nothing_is_said() {
+        let config = load(&SettingsArgs::default(), &[]).unwrap();
+        assert_eq!(config.duties.to_string(), "gateway,commands,sagas,projector,notifier");
+        let nats = ("NATS_URL", "nats://127.0.0.1:4222");
+        let config = load(&SettingsArgs::default(), &[nats]).unwrap();
+        assert_eq!(config.duties.to_string(), "gateway,commands,sagas,projector,relay,notifier");
+        assert_eq!(config.duties.contexts.len(), 6);
+    }
+
+    #[test]
+    fn several_processes_divide_the_work() {
+        let environment = [
+            ("DATABASE_URL", "postgres://mall"),
+            ("NATS_URL", "nats://one:4222, tls://user:hunter2@two:4222"),
+            ("MALLBOTS_CONTEXTS", "depot,ordering"),
+            ("MALLBOTS_STREAM_REPLICAS", "3"),
+            ("MALLBOTS_STREAM_MAX_AGE", "forever"),
+            ("MALLBOTS_STREAM_MAX_BYTES", "10GiB"),
+            ("MALLBOTS_NATS_TOKEN", "hunter2"),
+        ];
+        let flags = SettingsArgs {
+            roles: Some("relay, commands".to_owned()),
+            listen: Some("0.0.0.0:8080".parse().unwrap()),
+            ..SettingsArgs::default()
+        };
+        let config = load(&flags, &environment).unwrap();
+        assert_eq!(config.duties.to_string(), "commands,relay");
+        assert_eq!(config.duties.contexts, ["depot", "ordering"].into());
+        assert!(!format!("{config:?}").contains("hunter2"));
+        let nats = config.nats.unwrap();
+        assert_eq!((nats.stream.replicas, nats.stream.max_age), (3, None));
+        assert_eq!(nats.stream.max_bytes, Some(10 << 30));
+        assert_eq!(nats.options("mall".to_owned()).urls[1], "tls://user:hunter2@two:4222");
+    }
+
+    #[test]
+    fn work_that_cannot_be_done_is_refused() {
+        let database = ("DATABASE_URL", "postgres://mall");
+        let nats = ("NATS_URL", "nats://mall:4222");
+        for (environment, start) in [
+            (
+                &[database, ("MALLBOTS_ROLES", "gatekeeper")][..],
+                "MALLBOTS_ROLES: \"gatekeeper\" is not a role; there are gateway, commands,",
+            ),
+            (
+                &[database, ("MALLBOTS_CONTEXTS", "stores")],
+                "MALLBOTS_CONTEXTS: \"stores\" is not a context with work to do; there are baskets,",
+            ),
+            (&[database, ("MALLBOTS_ROLES", ",")], "MALLBOTS_ROLES: must name one at least"),
+            (&[database, ("MALLBOTS_ROLES", "relay")], "MALLBOTS_ROLES: the relay publishes on"),
+            (&[nats, ("MALLBOTS_ROLES", "relay")], "MALLBOTS_ROLES: files are one process's"),
+            (&[("MALLBOTS_CONTEXTS", "depot")], "MALLBOTS_CONTEXTS: files are one process's"),
+            (
+                &[database, ("MALLBOTS_ROLES", "sagas"), ("MALLBOTS_CONTEXTS", "depot")],
+                "MALLBOTS_CONTEXTS: is of no use without the role commands",
+            ),
+            (&[("NATS_URL", "http://hunter2")], "MALLBOTS_NATS_URL: must begin with nats://"),
+            (
+                &[("MALLBOTS_NATS_TOKEN", "hunter2")],
+                "MALLBOTS_NATS_TOKEN: is of no use without nats_url",
+            ),
+            (
+                &[nats, ("MALLBOTS_NATS_USER", "me")],
+                "nats_credentials, nats_user with nats_password, nats_token: one of these",
+            ),
+            (&[nats, ("MALLBOTS_STREAM_REPLICAS", "2")], "MALLBOTS_STREAM_REPLICAS: must be 1"),
+            (
+                &[("MALLBOTS_ALLOWED_HOSTS", "mall:8080")],
+                "MALLBOTS_ALLOWED_HOSTS: \"mall:8080\" is not the name of a host",
+            ),
+        ] {
+            let faults = load(&SettingsArgs::default(), environment).unwrap_err();
+            assert_eq!(faults.len(), 1, "{faults:#?}");
+            assert!(faults[0].starts_with(start), "{start}\n{faults:#?}");
+            assert!(!faults[0].contains("hunter2"));
+        }
+    }
+
+    #[test]
     fn a_misspelt_variable_is_noticed() {
         let config = load(&SettingsArgs::default(), &[("MALLBOTS_LISTN", "x")]).unwrap();
         assert_eq!(config.ignored, ["MALLBOTS_LISTN"]);
@@ -728,12 +891,18 @@ mod tests {
     }
 
     #[test]
-    fn only_loopback_addresses_are_served() {
+    fn only_loopback_addresses_are_served_to_everybody() {
         for address in ["127.0.0.1:0", "127.1.2.3:80", "[::1]:8080", "localhost:8080"] {
             assert!(load(&SettingsArgs::default(), &[("MALLBOTS_LISTEN", address)]).is_ok());
         }
         for address in ["0.0.0.0:80", "192.168.0.1:80", "[::]:80", "mall.example:80", "8080"] {
             assert!(load(&SettingsArgs::default(), &[("MALLBOTS_LISTEN", address)]).is_err());
         }
+        let everywhere = ("MALLBOTS_LISTEN", "0.0.0.0:80");
+        // Unless the network is closed, or there is nothing to be had here.
+        let trusted = ("MALLBOTS_TRUSTED_NETWORK", "true");
+        assert!(load(&SettingsArgs::default(), &[everywhere, trusted]).is_ok());
+        let worker = [("DATABASE_URL", "postgres://mall"), ("MALLBOTS_ROLES", "sagas")];
+        assert!(load(&SettingsArgs::default(), &[everywhere, worker[0], worker[1]]).is_ok());
     }
 }

@@ -23,4 +23,5 @@ pub mod busywork;
 pub mod demo;
 
 pub mod graphql;
+pub mod health;
 pub mod mall;

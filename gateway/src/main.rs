@@ -11,7 +11,7 @@ use mallbots_gateway::{
     busywork,
     cli::{Cli, Command},
     config::Config,
-    demo, mall, startup, telemetry,
+    demo, health, mall, startup, telemetry,
 };
 
 #[global_allocator]
@@ -32,6 +32,7 @@ fn main() -> ExitCode {
         Command::Busywork(args) => {
             block_on(busywork::command(&args)).unwrap_or_else(|error| fail(&error, 1))
         }
+        Command::Health => configured(&cli, &[], |config| block_on(health::command(config))),
         Command::Schema => print(&startup::sdl()).unwrap_or_else(|error| fail(&error, 1)),
     }
 }

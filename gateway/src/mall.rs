@@ -22,7 +22,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
 use crate::{
-    config::{Config, Currency},
+    config::{Config, Currency, duties::Role},
     graphql::{
         cursor::CursorKey,
         scalars::CurrencyCode,
@@ -93,12 +93,13 @@ impl Databases {
     }
 }
 
-/// Opens every room and starts what works in them.
+/// Opens the rooms that this process has work in and starts that work. What is
+/// behind the schema is there if it is a gateway.
 pub async fn open(
     config: &Config,
     lifecycle: &Lifecycle,
     readiness: &Readiness,
-) -> anyhow::Result<Services> {
+) -> anyhow::Result<Option<Services>> {
     let Databases { ledger: database, views } = Databases::open(config).await?;
 
     // The ledger is closed last: everybody writes to it until they stop.
@@ -146,9 +147,12 @@ pub async fn open(
     });
     watch(readiness, &ledger, &reads, views.reserved.clone());
 
+    info!(position = ledger.head().0, roles = %config.duties, "the mall is open");
+    if !config.duties.has(Role::Gateway) {
+        return Ok(None);
+    }
     let secret = cursor_secret(config, &ledger).await?;
-    info!(position = ledger.head().0, "the mall is open");
-    Ok(Services::new(Inner {
+    Ok(Some(Services::new(Inner {
         cursors: CursorKey::new(&secret).context("taking the cursor secret")?,
         settings: Settings {
             currency: currency(config.currency),
@@ -160,7 +164,7 @@ pub async fn open(
         reads,
         post,
         tracker,
-    }))
+    })))
 }
 
 fn start_post(

@@ -21,7 +21,7 @@ use std::{
 use anyhow::Context as _;
 use axum::{
     Json, Router,
-    extract::State,
+    extract::{RawQuery, State},
     http::StatusCode,
     response::{IntoResponse, Response},
     routing::get,
@@ -41,7 +41,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument, debug, error, info, info_span, warn};
 
 use crate::{
-    config::Config,
+    config::{Config, duties::Role},
     graphql, mall, pages,
     transport::{
         self, TransportSettings,
@@ -147,7 +147,16 @@ pub struct Readiness(Arc<Checks>);
 #[derive(Default)]
 struct Checks {
     draining: AtomicBool,
-    checks: Mutex<Vec<(&'static str, Check)>>,
+    checks: Mutex<Vec<(&'static str, Weight, Check)>>,
+}
+
+/// What it means when a check fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Weight {
+    /// The process cannot do its work.
+    Needed,
+    /// It does its work, but not as well.
+    Helpful,
 }
 
 type Check = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
@@ -162,13 +171,29 @@ impl std::fmt::Debug for Checks {
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Readiness {
-    /// Adds a check. The error says what is wrong, in words fit for everybody.
+    /// Adds a check of what the process cannot do without. The error says what
+    /// is wrong, in words fit for everybody.
     pub fn register<F>(&self, name: &'static str, check: impl Fn() -> F + Send + Sync + 'static)
     where
         F: Future<Output = Result<(), String>> + Send + 'static,
     {
-        let check: Check = Arc::new(move || check().boxed());
-        self.0.checks.lock().unwrap_or_else(PoisonError::into_inner).push((name, check));
+        self.add(name, Weight::Needed, Arc::new(move || check().boxed()));
+    }
+
+    /// Adds a check of what the process does its work without, only not as well.
+    pub fn register_helpful<F>(
+        &self,
+        name: &'static str,
+        check: impl Fn() -> F + Send + Sync + 'static,
+    ) where
+        F: Future<Output = Result<(), String>> + Send + 'static,
+    {
+        self.add(name, Weight::Helpful, Arc::new(move || check().boxed()));
+    }
+
+    fn add(&self, name: &'static str, weight: Weight, check: Check) {
+        let mut checks = self.0.checks.lock().unwrap_or_else(PoisonError::into_inner);
+        checks.push((name, weight, check));
     }
 
     /// From now on the process is not ready, whatever the checks say.
@@ -178,20 +203,22 @@ impl Readiness {
 
     async fn report(&self, patience: Duration) -> Report {
         let checks = self.0.checks.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let mut findings = join_all(checks.into_iter().map(|(name, check)| async move {
+        let mut findings = join_all(checks.into_iter().map(|(name, weight, check)| async move {
             let reason = match timeout(patience, check()).await {
                 Ok(Ok(())) => None,
                 Ok(Err(reason)) => Some(reason),
                 Err(_) => Some("did not answer in time".to_owned()),
             };
-            Finding { name, ready: reason.is_none(), reason }
+            Finding::new(name, weight, reason)
         }))
         .await;
         if self.0.draining.load(Ordering::Relaxed) {
             let reason = Some("shutting down".to_owned());
-            findings.insert(0, Finding { name: "server", ready: false, reason });
+            findings.insert(0, Finding::new("server", Weight::Needed, reason));
         }
-        Report { ready: findings.iter().all(|finding| finding.ready), checks: findings }
+        let status = findings.iter().map(|finding| finding.status).max();
+        let status = status.unwrap_or(Status::Ready);
+        Report { ready: status != Status::NotReady, status, checks: findings }
     }
 }
 
@@ -199,15 +226,39 @@ impl Readiness {
 #[derive(Debug, Serialize)]
 struct Report {
     ready: bool,
+    status: Status,
+    /// What is not as it should be, or everything for those who ask for it.
     checks: Vec<Finding>,
+}
+
+/// How it is, from good to bad.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Status {
+    Ready,
+    /// Something helpful is missing; the work is done all the same.
+    Degraded,
+    #[serde(rename = "not ready")]
+    NotReady,
 }
 
 #[derive(Debug, Serialize)]
 struct Finding {
     name: &'static str,
-    ready: bool,
+    status: Status,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+}
+
+impl Finding {
+    fn new(name: &'static str, weight: Weight, reason: Option<String>) -> Self {
+        let status = match (&reason, weight) {
+            (None, _) => Status::Ready,
+            (Some(_), Weight::Helpful) => Status::Degraded,
+            (Some(_), Weight::Needed) => Status::NotReady,
+        };
+        Self { name, status, reason }
+    }
 }
 
 /// Asks the process to stop: gently first, then at once.
@@ -287,7 +338,9 @@ impl Application {
     ) -> anyhow::Result<Self> {
         let origins = Origins {
             allowed: config.allowed_origins.clone(),
-            loopback_only: config.listen.ip().is_loopback(),
+            // Without keys, whoever is let in is an admin.
+            loopback_only: true,
+            hosts: config.allowed_hosts.clone(),
         };
         let settings = TransportSettings { origins, ..TransportSettings::default() };
         Self::with_settings(config, settings, pipeline, lifecycle, readiness).await
@@ -302,18 +355,37 @@ impl Application {
         readiness: Readiness,
     ) -> anyhow::Result<Self> {
         let Stages { closing, connections, .. } = &*lifecycle.0;
-        let router = Router::new()
-            .route("/livez", get(async || "alive\n"))
-            .route("/readyz", get(readyz))
-            .with_state(readiness.clone())
-            .merge(pages::router())
-            .merge(transport::router(
-                Arc::new(pipeline),
-                settings,
-                closing.clone(),
-                connections.clone(),
-            ));
+        let router = pages::router().merge(transport::router(
+            Arc::new(pipeline),
+            settings,
+            closing.clone(),
+            connections.clone(),
+        ));
+        Self::bind(config, router, lifecycle, readiness).await
+    }
 
+    /// The same for a process that is no gateway: only its health can be asked for.
+    pub async fn without_door(
+        config: &Config,
+        lifecycle: Lifecycle,
+        readiness: Readiness,
+    ) -> anyhow::Result<Self> {
+        Self::bind(config, Router::new(), lifecycle, readiness).await
+    }
+
+    async fn bind(
+        config: &Config,
+        router: Router,
+        lifecycle: Lifecycle,
+        readiness: Readiness,
+    ) -> anyhow::Result<Self> {
+        let health = Router::new()
+            .route("/livez", get(async || "alive\n"))
+            // Nothing listens before everything is open.
+            .route("/startupz", get(async || "started\n"))
+            .route("/readyz", get(readyz))
+            .with_state(readiness.clone());
+        let router = router.merge(health);
         let listener = TcpListener::bind(config.listen)
             .await
             .with_context(|| format!("listening on {}", config.listen))?;
@@ -389,15 +461,17 @@ pub async fn serve_with(
         application = open(config) => application?,
         () = abort.cancelled() => return Ok(Stopped::Aborted),
     };
-    announce(application.address());
+    announce(config, application.address());
     begin(&application);
     Ok(application.run_until_stopped(signals).await)
 }
 
-/// Opens every room and binds the door's address.
+/// Opens the rooms that the process has work in, and binds its address.
 pub async fn open(config: &Config) -> anyhow::Result<Application> {
     let (lifecycle, readiness) = (Lifecycle::default(), Readiness::default());
-    let services = mall::open(config, &lifecycle, &readiness).await?;
+    let Some(services) = mall::open(config, &lifecycle, &readiness).await? else {
+        return Application::without_door(config, lifecycle, readiness).await;
+    };
     let loaders = services.loaders();
     let schema = |mode| {
         graphql::schema_builder()
@@ -416,8 +490,12 @@ pub fn sdl() -> String {
     graphql::schema_builder().finish().sdl()
 }
 
-async fn readyz(State(readiness): State<Readiness>) -> Response {
-    let report = readiness.report(CHECK_TIMEOUT).await;
+/// Says how it is, and what is wrong; `?verbose` lists what is well too.
+async fn readyz(State(readiness): State<Readiness>, RawQuery(query): RawQuery) -> Response {
+    let mut report = readiness.report(CHECK_TIMEOUT).await;
+    if query.is_none_or(|query| query != "verbose") {
+        report.checks.retain(|finding| finding.status != Status::Ready);
+    }
     let status = if report.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(report)).into_response()
 }
@@ -488,12 +566,16 @@ async fn serve_connection(stream: TcpStream, router: Router, closing: Cancellati
 }
 
 /// Tells where the mall is, on standard output, for people and scripts.
-fn announce(address: SocketAddr) {
-    let lines = format!(
-        "MallBots is open: GraphQL at http://{address}/graphql\n\
-         In a browser: http://{address}{}\n",
-        pages::PLAYGROUND
-    );
+fn announce(config: &Config, address: SocketAddr) {
+    let lines = if config.duties.has(Role::Gateway) {
+        format!(
+            "MallBots is open: GraphQL at http://{address}/graphql\n\
+             In a browser: http://{address}{}\n",
+            pages::PLAYGROUND
+        )
+    } else {
+        format!("MallBots is at work: {} at http://{address}/readyz\n", config.duties)
+    };
     let mut out = io::stdout().lock();
     // Nobody reading it is no reason not to serve.
     let _ = out.write_all(lines.as_bytes()).and_then(|()| out.flush());
@@ -587,7 +669,20 @@ mod tests {
         readiness.draining();
         let report = readiness.report(CHECK_TIMEOUT).await;
         assert!(!report.ready);
-        assert_eq!((report.checks[0].name, report.checks[1].ready), ("server", true));
+        let found: Vec<_> = report.checks.iter().map(|check| (check.name, check.status)).collect();
+        assert_eq!(found, [("server", Status::NotReady), ("ledger", Status::Ready)]);
+    }
+
+    #[tokio::test]
+    async fn a_process_that_lacks_what_only_helps_is_ready_and_says_what() {
+        let readiness = Readiness::default();
+        readiness.register("ledger", async || Ok(()));
+        readiness.register_helpful("nats", async || Err("it is away".to_owned()));
+        let report = readiness.report(CHECK_TIMEOUT).await;
+        assert_eq!((report.ready, report.status), (true, Status::Degraded));
+        readiness.register("read models", async || Err("12 behind".to_owned()));
+        let report = readiness.report(CHECK_TIMEOUT).await;
+        assert_eq!((report.ready, report.status), (false, Status::NotReady));
     }
 
     #[tokio::test]

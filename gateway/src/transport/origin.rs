@@ -21,6 +21,8 @@ pub struct Origins {
     /// Whether only names of this machine are answered to. Otherwise a page
     /// whose name was made to point here (DNS rebinding) would pass for ours.
     pub loopback_only: bool,
+    /// Names that are answered to all the same.
+    pub hosts: Vec<String>,
 }
 
 impl Origins {
@@ -30,10 +32,11 @@ impl Origins {
         if let Some(host) = host
             && self.loopback_only
             && !is_loopback(host)
+            && !self.is_named(host)
         {
             return Err(ClientError::new(
                 ErrorCode::Forbidden,
-                "in development mode the server answers to localhost only",
+                "in development mode the server answers to localhost and allowed_hosts only",
             ));
         }
         let Some(origin) = headers.get(ORIGIN) else { return Ok(()) };
@@ -46,6 +49,11 @@ impl Origins {
         } else {
             Err(ClientError::new(ErrorCode::Forbidden, "pages of this origin may not call"))
         }
+    }
+
+    fn is_named(&self, host: &str) -> bool {
+        let Ok(authority) = host.parse::<Authority>() else { return false };
+        self.hosts.iter().any(|name| name.eq_ignore_ascii_case(authority.host()))
     }
 }
 
@@ -80,7 +88,7 @@ mod tests {
     #[test]
     fn pages_of_the_same_host_and_of_listed_origins_may_call() {
         let origins =
-            Origins { allowed: vec!["https://console.example".to_owned()], loopback_only: false };
+            Origins { allowed: vec!["https://console.example".to_owned()], ..Origins::default() };
         for origin in [None, Some("http://mall.example:8080"), Some("https://console.example")] {
             assert!(check(&origins, "mall.example:8080", origin), "{origin:?}");
         }
@@ -99,7 +107,7 @@ mod tests {
 
     #[test]
     fn without_keys_only_names_of_this_machine_are_answered_to() {
-        let origins = Origins { allowed: Vec::new(), loopback_only: true };
+        let origins = Origins { loopback_only: true, ..Origins::default() };
         for host in ["localhost", "localhost:80", "a.localhost:1", "127.0.0.1:8080", "[::1]:8080"] {
             assert!(check(&origins, host, None), "{host}");
         }
@@ -114,5 +122,8 @@ mod tests {
             // Nor does it help that page and host agree.
             assert!(!check(&origins, host, Some(&format!("http://{host}"))), "{host}");
         }
+        let named = Origins { hosts: vec!["mall.example".to_owned()], ..origins };
+        assert!(check(&named, "Mall.example:8080", None));
+        assert!(!check(&named, "evil.example", None));
     }
 }

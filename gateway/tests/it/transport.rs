@@ -939,6 +939,7 @@ async fn a_page_of_another_host_may_not_call() {
         origins: mallbots_gateway::transport::origin::Origins {
             allowed: vec!["https://console.example".to_owned()],
             loopback_only: true,
+            hosts: Vec::new(),
         },
         ..TransportSettings::default()
     };
@@ -967,18 +968,20 @@ async fn a_page_of_another_host_may_not_call() {
 async fn readiness_names_each_check() {
     let server = server().await;
     let ready = async || {
-        let url = format!("http://{}/readyz", server.address);
+        let url = format!("http://{}/readyz?verbose", server.address);
         let response = server.client.get(url).send().await.unwrap();
         (response.status().as_u16(), response.json::<Value>().await.unwrap())
     };
-    assert_eq!(ready().await, (200, json!({ "ready": true, "checks": [] })));
+    let report = json!({ "ready": true, "status": "ready", "checks": [] });
+    assert_eq!(ready().await, (200, report));
     server.readiness.register("ledger", async || Ok(()));
     server.readiness.register("projections", async || Err("12 behind".to_owned()));
     let checks = json!([
-        { "name": "ledger", "ready": true },
-        { "name": "projections", "ready": false, "reason": "12 behind" },
+        { "name": "ledger", "status": "ready" },
+        { "name": "projections", "status": "not ready", "reason": "12 behind" },
     ]);
-    assert_eq!(ready().await, (503, json!({ "ready": false, "checks": checks })));
+    let report = json!({ "ready": false, "status": "not ready", "checks": checks });
+    assert_eq!(ready().await, (503, report));
     let url = format!("http://{}/livez", server.address);
     assert_eq!(server.client.get(url).send().await.unwrap().status(), StatusCode::OK);
 }
