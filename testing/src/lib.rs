@@ -8,3 +8,4 @@ pub mod ledgers;
 pub mod nats;
 pub mod postgres;
 pub mod servers;
+pub mod shapes;

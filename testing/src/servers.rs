@@ -36,12 +36,20 @@ pub struct PrivateServer {
     user: User,
     port: u16,
     running: Option<(Child, u32)>,
+    /// What it is started with besides.
+    arguments: Vec<String>,
 }
 
 impl PrivateServer {
     /// An empty one.
     pub async fn start() -> anyhow::Result<Self> {
+        Self::start_with(&[]).await
+    }
+
+    /// The same, with further arguments of its program, such as `-c` and a setting.
+    pub async fn start_with(arguments: &[String]) -> anyhow::Result<Self> {
         let mut server = Self::prepare()?;
+        arguments.clone_into(&mut server.arguments);
         server.user.fresh_cluster(&binaries()?, &server.folder)?;
         server.start_again().await?;
         Ok(server)
@@ -74,7 +82,7 @@ impl PrivateServer {
         fs::create_dir_all(&folder)?;
         // Free a moment ago; if somebody else is faster, the test fails.
         let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
-        Ok(Self { folder, user, port, running: None })
+        Ok(Self { folder, user, port, running: None, arguments: Vec::new() })
     }
 
     /// Where a database of it is.
@@ -87,7 +95,8 @@ impl PrivateServer {
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
             // What is left of a server that was killed may still hold its memory.
-            let (keeper, process) = self.running.insert(spawn(self.user, &self.folder, self.port)?);
+            let (keeper, process) =
+                self.running.insert(spawn(self.user, &self.folder, self.port, &self.arguments)?);
             let (name, path) = (process.to_string(), PathBuf::from(format!("/proc/{process}")));
             while path.exists() && keeper.try_wait()?.is_none() && Instant::now() < deadline {
                 if is_ours(&self.folder, &name, self.port).await.is_ok() {
@@ -117,6 +126,29 @@ impl PrivateServer {
         Ok(())
     }
 
+    /// Makes it stand still, with every process it has; to its clients it is
+    /// there and says nothing.
+    pub fn freeze(&self) -> anyhow::Result<()> {
+        self.signal_all("-STOP")
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&self) -> anyhow::Result<()> {
+        self.signal_all("-CONT")
+    }
+
+    /// Sends a signal to the server and to the processes it has made.
+    fn signal_all(&self, signal: &str) -> anyhow::Result<()> {
+        let (_, process) = self.running.as_ref().context("the server is not running")?;
+        // The server first: it makes no more of them.
+        let mut processes = vec![process.to_string()];
+        let children = fs::read_to_string(format!("/proc/{process}/task/{process}/children"))?;
+        processes.extend(children.split_whitespace().map(str::to_owned));
+        // One of them may have ended by now.
+        Command::new("kill").arg(signal).args(&processes).stderr(Stdio::null()).status()?;
+        Ok(())
+    }
+
     /// Stops it as fast as it can in good order.
     pub fn stop(&mut self) {
         self.end();
@@ -137,7 +169,12 @@ impl Drop for PrivateServer {
     }
 }
 
-fn spawn(user: User, folder: &Path, port: u16) -> anyhow::Result<(Child, u32)> {
+fn spawn(
+    user: User,
+    folder: &Path,
+    port: u16,
+    arguments: &[String],
+) -> anyhow::Result<(Child, u32)> {
     let log = folder.join("server.log");
     File::options().create(true).append(true).open(&log)?;
     let mut keeper = Command::new("setsid")
@@ -150,6 +187,7 @@ fn spawn(user: User, folder: &Path, port: u16) -> anyhow::Result<(Child, u32)> {
         .args(["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="])
         // It outlives the death of its processes; a power cut is no part of a test.
         .args(["-c", "fsync=off", "-c", "shared_buffers=32MB"])
+        .args(arguments)
         .env("LOG", &log)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

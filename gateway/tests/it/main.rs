@@ -4,6 +4,7 @@
 
 mod busywork;
 mod defects;
+mod deploy;
 mod economy;
 mod kills;
 mod live;
