@@ -1,6 +1,6 @@
 //! How far consumers have come.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, ops::RangeInclusive};
 
 use mallbots_domain::id::PARTITIONS;
 use uuid::Uuid;
@@ -32,10 +32,16 @@ impl Ledger {
         Ok(checkpoints)
     }
 
-    /// The messages a consumer has handled that its checkpoints have not all
-    /// passed: it reads them again after a restart.
-    pub async fn handled(&self, consumer: &str) -> Result<HashSet<Uuid>, StoreError> {
-        let ids = self.rows(&sql::HANDLED, &[Arg::text(consumer)], |row| parse(row, 0)).await?;
+    /// The messages of some partitions that a consumer has handled and its
+    /// checkpoints have not all passed: it reads them again after a restart.
+    pub async fn handled(
+        &self,
+        consumer: &str,
+        partitions: &RangeInclusive<u8>,
+    ) -> Result<HashSet<Uuid>, StoreError> {
+        let args =
+            [Arg::text(consumer), Arg::int(*partitions.start()), Arg::int(*partitions.end())];
+        let ids = self.rows(&sql::HANDLED, &args, |row| parse(row, 0)).await?;
         Ok(ids.into_iter().collect())
     }
 
@@ -51,6 +57,29 @@ impl Ledger {
         self.run(vec![
             (sql::SAVE_CHECKPOINTS, vec![Arg::text(consumer), Arg::Text(Some(rows))]),
             (sql::PRUNE_INBOX, vec![Arg::text(consumer)]),
+        ])
+        .await
+        .map(drop)
+    }
+
+    /// Moves the checkpoints of a consumer's range forward, never back, and
+    /// forgets the inbox entries of that range that they have passed.
+    pub async fn save_checkpoint(
+        &self,
+        consumer: &str,
+        range: &RangeInclusive<u8>,
+        position: Position,
+    ) -> Result<(), StoreError> {
+        let rows: Vec<_> = range.clone().map(|partition| (partition, position)).collect();
+        if rows.len() == usize::from(PARTITIONS) {
+            return self.save_checkpoints(consumer, &rows).await;
+        }
+        let rows = serde_json::to_string(&rows)
+            .map_err(|error| crate::codec::undecodable("checkpoints", consumer, error))?;
+        let (first, last) = (Arg::int(*range.start()), Arg::int(*range.end()));
+        self.run(vec![
+            (sql::SAVE_CHECKPOINTS, vec![Arg::text(consumer), Arg::Text(Some(rows))]),
+            (sql::PRUNE_RANGE, vec![Arg::text(consumer), first, last]),
         ])
         .await
         .map(drop)

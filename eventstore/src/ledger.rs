@@ -387,6 +387,13 @@ impl Ledger {
         self.inner.shared.subscribe()
     }
 
+    /// How far this process knows, without asking, that nothing of some
+    /// partitions follows a position.
+    #[must_use]
+    pub fn quiet_until(&self, partitions: &RangeInclusive<u8>, after: Position) -> Position {
+        self.inner.shared.messages.quiet_until(partitions, after)
+    }
+
     /// Reads on from a position as messages come.
     #[must_use]
     pub fn tail(&self, after: Position) -> Tail {

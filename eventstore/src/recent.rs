@@ -5,6 +5,7 @@ use std::{
     collections::{HashMap, VecDeque},
     fmt,
     hash::{BuildHasher, RandomState},
+    ops::RangeInclusive,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
@@ -156,6 +157,16 @@ impl LastMessages {
     /// The last message it has.
     pub(crate) fn last(&self) -> Option<(Position, Uuid)> {
         self.lock().back().map(|last| (last.position, last.message_id))
+    }
+
+    /// How far it can be seen that nothing of some partitions follows a position.
+    pub(crate) fn quiet_until(&self, partitions: &RangeInclusive<u8>, after: Position) -> Position {
+        let messages = self.lock();
+        let Some(first) = messages.front() else { return after };
+        let Ok(skip) = usize::try_from(after.0 + 1 - first.position.0) else { return after };
+        let quiet = messages.iter().skip(skip);
+        let quiet = quiet.take_while(|message| !partitions.contains(&message.partition()));
+        quiet.last().map_or(after, |last| last.position)
     }
 
     /// Whether a position is the last it has, or it has nothing: then what

@@ -255,9 +255,11 @@ pub(crate) const LEASES: Sql = Sql {
 pub(crate) const RELEASE_LEASES: Sql = Sql {
     sqlite: "UPDATE leases SET expires_at = 0 WHERE holder = $1
         AND name IN (SELECT value FROM json_each($2))",
-    postgres: "UPDATE leases SET expires_at = 0 WHERE holder = $1
-        AND name = ANY (ARRAY (
-            SELECT value FROM json_array_elements_text($2::json) AS n (value)))",
+    postgres: "UPDATE leases SET expires_at = 0 FROM (
+            SELECT name FROM leases WHERE holder = $1 AND name = ANY (ARRAY (
+                SELECT value FROM json_array_elements_text($2::json) AS n (value)))
+            ORDER BY name FOR UPDATE) AS l
+        WHERE leases.name = l.name",
 };
 /// Says that a member is there.
 pub(crate) const ATTEND: Sql = Sql {
@@ -292,10 +294,14 @@ pub(crate) const LEAVE: Sql = Sql {
     sqlite: concat!("DELETE FROM members WHERE member = $1 OR expires_at <= ", now!(sqlite)),
     postgres: concat!("DELETE FROM members WHERE member = $1 OR expires_at <= ", now!(postgres)),
 };
-/// What a consumer has handled and not yet left behind.
+/// What a consumer has handled in some partitions and not yet left behind.
 pub const HANDLED: Sql = Sql {
-    sqlite: "SELECT message_id FROM inbox WHERE consumer = $1",
-    postgres: "SELECT message_id::text FROM inbox WHERE consumer = $1",
+    sqlite:
+        "SELECT i.message_id FROM inbox AS i CROSS JOIN messages AS m ON m.position = i.position
+        WHERE i.consumer = $1 AND m.partition + 0 BETWEEN $2 AND $3",
+    postgres: "SELECT i.message_id::text FROM inbox AS i JOIN messages AS m
+            ON m.position = i.position
+        WHERE i.consumer = $1 AND m.partition + 0 BETWEEN $2 AND $3",
 };
 /// Forgets what a consumer handled before all of its checkpoints.
 pub const PRUNE_INBOX: Sql = Sql::both(
@@ -303,6 +309,19 @@ pub const PRUNE_INBOX: Sql = Sql::both(
         SELECT CASE WHEN count(*) = 64 THEN min(position) ELSE 0 END
         FROM checkpoints WHERE consumer = $1)",
 );
+/// Forgets what a consumer handled of a range before its checkpoints there.
+pub const PRUNE_RANGE: Sql = Sql {
+    sqlite: "DELETE FROM inbox WHERE consumer = $1 AND position <= (
+            SELECT CASE WHEN count(*) = $3 - $2 + 1 THEN min(position) ELSE 0 END
+            FROM checkpoints WHERE consumer = $1 AND partition BETWEEN $2 AND $3)
+        AND (SELECT partition FROM messages AS m WHERE m.position = inbox.position)
+            BETWEEN $2 AND $3",
+    postgres: "DELETE FROM inbox WHERE consumer = $1 AND position <= (
+            SELECT CASE WHEN count(*) = $3 - $2 + 1 THEN min(position) ELSE 0 END
+            FROM checkpoints WHERE consumer = $1 AND partition BETWEEN $2 AND $3)
+        AND (SELECT partition FROM messages AS m WHERE m.position = inbox.position)
+            BETWEEN $2 AND $3",
+};
 /// Sets a message aside, once.
 pub(crate) const PARK: Sql = Sql {
     sqlite: "INSERT INTO dead_letters (id, consumer, key, position, message_id, reason, attempts,

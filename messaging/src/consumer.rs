@@ -9,16 +9,17 @@
 
 use std::{
     any::Any,
-    collections::{BTreeSet, HashMap, HashSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
     panic::AssertUnwindSafe,
     sync::Arc,
     time::Duration,
 };
 
 use futures_util::{FutureExt, future::BoxFuture};
-use mallbots_domain::id::{DeadLetterId, EntityId, PARTITIONS};
+use mallbots_domain::id::{DeadLetterId, EntityId};
 use mallbots_eventstore::{
     append::{Append, InboxEntry, Take},
+    checkpoints::Checkpoints,
     connect::Backend,
     dead_letters::{DeadLetter, DeadLetterChange, DeadLetterFilter, DeadLetterPage},
     error::{AppendError, CommandError, StoreError},
@@ -37,7 +38,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 use uuid::Uuid;
 
-use crate::{dead_letters::Control, envelope, retry::Backoff};
+use crate::{
+    dead_letters::Control,
+    envelope,
+    intake::{Carrier, Intake, Origins, Part},
+    leases::LeaseKeeper,
+    ranges::RANGES,
+    retry::Backoff,
+};
 
 /// What acts on messages.
 pub trait Handler: Send + Sync + 'static {
@@ -191,24 +199,229 @@ impl Default for ConsumerOptions {
     }
 }
 
-/// Runs a handler until shutdown. `progress` says up to where everything is
-/// handled or parked.
-pub async fn run<H: Handler>(
-    ledger: Ledger,
+/// What a consumer works with.
+#[derive(Debug, Clone)]
+pub struct Office {
+    /// Where everything is written.
+    pub ledger: Ledger,
+    /// How messages come.
+    pub carrier: Carrier,
+    /// Who says which of them are this process's.
+    pub keeper: LeaseKeeper,
+}
+
+impl Office {
+    /// Of a process that reads everything from the ledger itself.
+    #[must_use]
+    pub fn embedded(ledger: Ledger) -> Self {
+        Self { ledger, carrier: Carrier::Ledger, keeper: LeaseKeeper::alone() }
+    }
+}
+
+/// How far a consumer has come, part by part: of its parts that are this
+/// process's.
+#[derive(Debug, Clone)]
+pub struct Progress {
+    parts: watch::Sender<BTreeMap<Part, watch::Receiver<Position>>>,
+    origins: Arc<Origins>,
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self { parts: watch::Sender::new(BTreeMap::new()), origins: Arc::default() }
+    }
+}
+
+impl Progress {
+    /// Up to where everything is handled or parked; nothing if no part is
+    /// this process's.
+    #[must_use]
+    pub fn position(&self) -> Option<Position> {
+        self.parts.borrow().values().map(|position| *position.borrow()).min()
+    }
+
+    /// The parts that are this process's.
+    #[must_use]
+    pub fn parts(&self) -> Vec<Part> {
+        self.parts.borrow().keys().copied().collect()
+    }
+
+    /// Where its messages came from.
+    #[must_use]
+    pub fn origins(&self) -> &Origins {
+        &self.origins
+    }
+
+    /// Waits until this process has so many parts.
+    pub async fn has(&self, parts: usize) {
+        // The sender is here.
+        let _ = self.parts.subscribe().wait_for(|now| now.len() == parts).await;
+    }
+
+    /// Waits until everything of this process's parts is handled or parked up
+    /// to a position.
+    pub async fn reaches(&self, to: Position) {
+        let mut parts = self.parts.subscribe();
+        'anew: loop {
+            let now = parts.borrow_and_update().clone();
+            for mut position in now.into_values() {
+                select! {
+                    // A desk that is gone deals with nothing more.
+                    _ = position.wait_for(|position| *position >= to) => {}
+                    Ok(()) = parts.changed() => continue 'anew,
+                }
+            }
+            if !parts.has_changed().unwrap_or_default() {
+                return;
+            }
+        }
+    }
+
+    /// A part more, and who says how far it is.
+    fn add(&self, part: Part) -> PartProgress {
+        let (position, receiver) = watch::channel(Position::default());
+        self.parts.send_modify(|parts| {
+            parts.insert(part, receiver);
+        });
+        PartProgress { position, origins: self.origins.clone() }
+    }
+
+    fn remove(&self, part: Part) {
+        self.parts.send_modify(|parts| {
+            parts.remove(&part);
+        });
+    }
+}
+
+/// What a desk says about itself.
+struct PartProgress {
+    position: watch::Sender<Position>,
+    origins: Arc<Origins>,
+}
+
+/// Runs a handler until shutdown: on everything, if it is read from the
+/// ledger; on this process's share of the ranges if JetStream brings it.
+/// `progress` says up to where everything is handled or parked.
+pub fn run<H: Handler>(
+    office: Office,
     handler: Arc<H>,
     options: ConsumerOptions,
-    progress: watch::Sender<Position>,
+    progress: Progress,
+    shutdown: CancellationToken,
+) -> impl Future<Output = anyhow::Result<()>> + Send + 'static {
+    // Known before it begins: who waits for it must not miss it.
+    let whole = match office.carrier {
+        Carrier::Ledger => Some(progress.add(Part::Whole)),
+        Carrier::JetStream(_) => None,
+    };
+    async move {
+        match whole {
+            Some(progress) => {
+                at_desk(office, Part::Whole, handler, options, progress, shutdown).await
+            }
+            None => at_desks(office, handler, options, progress, shutdown).await,
+        }
+    }
+}
+
+/// Runs a desk for each range that is this process's, for as long as it is.
+async fn at_desks<H: Handler>(
+    office: Office,
+    handler: Arc<H>,
+    options: ConsumerOptions,
+    progress: Progress,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let name = handler.name();
-    let checkpoints = ledger.checkpoints(name).await?;
-    let at = |partition: u8| checkpoints.get(usize::from(partition)).copied().unwrap_or_default();
-    let start = checkpoints.iter().min().copied().unwrap_or_default();
-    let parked = first_parked(&ledger, name).await?;
-    let seen_before = ledger.handled(name).await?;
-    info!(consumer = name, position = start.0, "consumer starts");
+    let mut share = office.keeper.share(name, RANGES);
+    let mut desks = JoinSet::new();
+    let mut at_work = BTreeMap::new();
+    loop {
+        let held = share.held();
+        for (range, stop) in &at_work {
+            let stop: &CancellationToken = stop;
+            if !held.contains(range) {
+                stop.cancel();
+            }
+        }
+        for range in held {
+            at_work.entry(range).or_insert_with(|| {
+                let (stop, part) = (shutdown.child_token(), Part::Range(range));
+                let progress = progress.add(part);
+                let (office, handler) = (office.clone(), Arc::clone(&handler));
+                let work = at_desk(office, part, handler, options.clone(), progress, stop.clone());
+                desks.spawn(async move { (range, work.await) });
+                stop
+            });
+        }
+        select! {
+            () = shutdown.cancelled() => break,
+            kept = share.changed() => if !kept {
+                anyhow::bail!("nobody keeps the leases");
+            },
+            Some(ended) = desks.join_next() => {
+                let (range, result) = ended?;
+                result?;
+                progress.remove(Part::Range(range));
+                share.give_back(range);
+                let was_asked = at_work.remove(&range).is_some_and(|stop| stop.is_cancelled());
+                anyhow::ensure!(was_asked, "a desk was left");
+            }
+        }
+    }
+    while let Some(ended) = desks.join_next().await {
+        ended?.1?;
+    }
+    Ok(())
+}
 
-    let mut tail = ledger.tail(start);
+/// What a desk must know before it begins.
+struct Beginning {
+    checkpoints: Checkpoints,
+    parked: HashMap<Uuid, Position>,
+    seen_before: HashSet<Uuid>,
+}
+
+impl Beginning {
+    async fn find(ledger: &Ledger, name: &'static str, part: Part) -> Result<Self, StoreError> {
+        Ok(Self {
+            checkpoints: ledger.checkpoints(name).await?,
+            parked: first_parked(ledger, name).await?,
+            seen_before: ledger.handled(name, part.range().partitions()).await?,
+        })
+    }
+}
+
+/// Acts on a part of the messages until shutdown.
+async fn at_desk<H: Handler>(
+    office: Office,
+    part: Part,
+    handler: Arc<H>,
+    options: ConsumerOptions,
+    progress: PartProgress,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let PartProgress { position: progress, origins } = progress;
+    let (name, ledger) = (handler.name(), office.ledger);
+    let mut failures = 0;
+    let Beginning { checkpoints, parked, seen_before } = loop {
+        let error = match Beginning::find(&ledger, name, part).await {
+            Ok(beginning) => break beginning,
+            Err(StoreError::Closed) => return Ok(()),
+            Err(error) => error,
+        };
+        failures += 1;
+        warn!(consumer = name, error = chain(&error), "cannot begin");
+        select! {
+            () = shutdown.cancelled() => return Ok(()),
+            () = time::sleep(options.backoff.after(failures)) => {}
+        }
+    };
+    let at = |partition: u8| checkpoints.get(usize::from(partition)).copied().unwrap_or_default();
+    let start = part.range().partitions().clone().map(at).min().unwrap_or_default();
+    info!(consumer = name, ?part, position = start.0, "consumer starts");
+
+    let mut intake = Intake::open(&ledger, &office.carrier, name, part, start).counting(origins);
     let mut desk = Desk {
         ledger: ledger.clone(),
         handler,
@@ -244,13 +457,18 @@ pub async fn run<H: Handler>(
             () = shutdown.cancelled() => break,
             Some(finished) = desk.running.join_next() => desk.finish(finished?).await,
             _ = save.tick() => {
-                saved = save_checkpoint(&ledger, name, saved, marks.mark(desk.done_to())).await;
+                let done_to = marks.mark(desk.done_to());
+                saved = save_checkpoint(&ledger, name, part, saved, done_to).await;
+                intake.done(desk.done_to());
             }
-            batch = tail.next(512), if desk.open.len() < options.window => match batch {
-                Ok(batch) => for message in batch {
-                    let seen = at(message.partition());
-                    desk.take(message, seen).await;
-                },
+            batch = intake.next(512), if desk.open.len() < options.window => match batch {
+                Ok(batch) => {
+                    for message in batch {
+                        let seen = at(message.partition());
+                        desk.take(message, seen).await;
+                    }
+                    desk.read_to = intake.reached();
+                }
                 Err(StoreError::Closed) => break,
                 Err(error) => {
                     warn!(consumer = name, error = chain(&error), "the ledger cannot be read");
@@ -265,8 +483,8 @@ pub async fn run<H: Handler>(
     while let Some(finished) = desk.running.join_next().await {
         desk.finish(finished?).await;
     }
-    save_checkpoint(&ledger, name, saved, marks.mark(desk.done_to())).await;
-    info!(consumer = name, position = desk.done_to().0, "consumer stopped");
+    save_checkpoint(&ledger, name, part, saved, marks.mark(desk.done_to())).await;
+    info!(consumer = name, ?part, position = desk.done_to().0, "consumer stopped");
     Ok(())
 }
 
@@ -318,14 +536,14 @@ impl Trail {
 async fn save_checkpoint(
     ledger: &Ledger,
     name: &'static str,
+    part: Part,
     saved: Position,
     done_to: Position,
 ) -> Position {
     if done_to <= saved {
         return saved;
     }
-    let all: Vec<_> = (0..PARTITIONS).map(|partition| (partition, done_to)).collect();
-    match ledger.save_checkpoints(name, &all).await {
+    match ledger.save_checkpoint(name, part.range().partitions(), done_to).await {
         Ok(()) => done_to,
         Err(error) => {
             warn!(consumer = name, error = chain(&error), "the checkpoint was not saved");
@@ -496,7 +714,11 @@ impl<H: Handler> Desk<H> {
             );
         }
         let letter = DeadLetter {
-            id: DeadLetterId::from_uuid(envelope::derived(message.message_id, consumer)),
+            id: DeadLetterId::from_uuid(envelope::derived_beside(
+                message.message_id,
+                consumer,
+                message.partition(),
+            )),
             consumer: consumer.to_owned(),
             key: key.to_string(),
             position: message.position,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mallbots_domain::{
-    id::{EntityId, SagaId},
+    id::{EntityId, PARTITIONS, SagaId},
     saga::{Outcome, SagaCommand, Try},
 };
 use mallbots_eventstore::{
@@ -104,6 +104,14 @@ pub fn derived(from: Uuid, label: &str) -> Uuid {
     uuid::Builder::from_custom_bytes(bytes).into_uuid()
 }
 
+/// The same, in a partition: beside what has the same last bits.
+#[must_use]
+pub fn derived_beside(from: Uuid, label: &str, partition: u8) -> Uuid {
+    let mut bytes = derived(from, label).into_bytes();
+    bytes[15] = bytes[15] / PARTITIONS * PARTITIONS + partition % PARTITIONS;
+    Uuid::from_bytes(bytes)
+}
+
 /// A duration in the ledger's unit of time.
 #[must_use]
 pub fn micros(duration: Duration) -> i64 {
@@ -132,7 +140,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use mallbots_domain::{
-        id::{CustomerId, EntityId, OrderId, PaymentId, SagaId},
+        id::{CustomerId, EntityId, OrderId, PARTITIONS, PaymentId, SagaId},
         saga::{Direction, Outcome, SagaCommand, Try},
         testing::{id, item, money},
     };
@@ -141,7 +149,7 @@ mod tests {
 
     use super::{
         CommandEnvelope, DUE, REPLIED, ReplyEnvelope, TIMED_OUT, TimerEnvelope, command, derived,
-        reply, timer,
+        derived_beside, reply, timer,
     };
 
     const SAGA: Uuid = Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001);
@@ -182,6 +190,17 @@ mod tests {
             ("command/CreateShoppingList/Forward/1", "f044cb1b-f90f-8bf2-a22e-73a8d4bd6e71"),
         ] {
             assert_eq!(derived(SAGA, label).to_string(), expected, "{label}");
+        }
+    }
+
+    #[test]
+    fn an_id_can_be_derived_in_any_partition() {
+        for partition in 0..PARTITIONS {
+            let id = derived_beside(SAGA, "depot", partition);
+            assert_eq!(SagaId::from_uuid(id).any().partition(), partition);
+            assert_eq!(id.get_version_num(), 8);
+            assert_eq!(id, derived_beside(SAGA, "depot", partition));
+            assert_ne!(id, derived_beside(SAGA, "sagas", partition));
         }
     }
 

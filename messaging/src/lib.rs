@@ -13,6 +13,7 @@ pub mod contexts;
 pub mod dead_letters;
 pub mod envelope;
 pub mod inbound;
+pub mod intake;
 pub mod leases;
 pub mod nats;
 pub mod notifier;

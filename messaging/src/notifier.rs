@@ -151,7 +151,7 @@ impl Notifying {
 
 impl Handler for Notifying {
     fn name(&self) -> &'static str {
-        "notifier"
+        crate::post::Post::NOTIFIER
     }
 
     /// What a customer is told about one order is told in order.

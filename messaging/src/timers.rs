@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mallbots_eventstore::{append::Append, error::AppendError, ledger::Ledger};
-use tokio::{select, time};
+use tokio::{select, sync::watch, time};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -13,6 +13,34 @@ use crate::{consumer::chain, envelope, retry::Backoff};
 const BATCH: u32 = 256;
 /// The longest sleep: other processes may have wound a timer meanwhile.
 const LONGEST: Duration = Duration::from_secs(1);
+
+/// Turns due timers into messages until shutdown, whenever it is this
+/// process's turn.
+pub async fn run_in_turn(
+    ledger: Ledger,
+    mut turn: watch::Receiver<bool>,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    loop {
+        select! {
+            () = shutdown.cancelled() => return Ok(()),
+            mine = turn.wait_for(|mine| *mine) => mine?,
+        };
+        let stop = shutdown.child_token();
+        let over = async {
+            // Nobody keeps it any more: it is over, too.
+            let _ = turn.wait_for(|mine| !*mine).await;
+            stop.cancel();
+        };
+        tokio::join!(run(ledger.clone(), stop.clone()), async {
+            select! {
+                () = stop.cancelled() => {}
+                () = over => {}
+            }
+        })
+        .0?;
+    }
+}
 
 /// Turns due timers into messages until shutdown.
 pub async fn run(ledger: Ledger, shutdown: CancellationToken) -> anyhow::Result<()> {

@@ -14,7 +14,7 @@ use super::request::{Basis, Request, Row, TimerRow};
 use crate::{
     append::{IdempotencyEntry, InboxEntry, Take},
     error::AppendError,
-    message::{MessageKind, Version},
+    message::{MessageKind, Position, Version},
     sql::{Columns, narrow, parse},
 };
 
@@ -26,6 +26,7 @@ pub(super) struct Touched<'r> {
     asked_streams: Vec<usize>,
     messages: Table<Uuid, bool>,
     handled: Table<(&'r str, Uuid), bool>,
+    passed: Table<(&'r str, i64), bool>,
     answered: Table<(&'r str, &'r str), bool>,
     claims: Table<(&'r str, &'r str), Holder>,
     timers: Table<(AnyId, &'r str), TimerSlot<'r>>,
@@ -84,6 +85,7 @@ pub(super) enum Part {
     Streams,
     Messages,
     Handled,
+    Passed,
     Answered,
     Claims,
     Timers,
@@ -91,10 +93,11 @@ pub(super) enum Part {
 }
 
 impl Part {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Streams,
         Self::Messages,
         Self::Handled,
+        Self::Passed,
         Self::Answered,
         Self::Claims,
         Self::Timers,
@@ -191,6 +194,9 @@ impl<'r> Touched<'r> {
             }
             if let Some(entry) = &request.inbox {
                 touched.handled.name((entry.consumer, entry.message_id));
+                if let Some(guard) = request.guard {
+                    touched.passed.name((entry.consumer, guard.0));
+                }
             }
             if let Some(entry) = &request.idempotency {
                 touched.answered.name((&entry.caller, &entry.key));
@@ -252,6 +258,8 @@ impl<'r> Touched<'r> {
         let messages = messages.map(|(id, _)| [id.to_string(), String::new()]);
         let handled = self.handled.rows.iter().filter(|_| looks);
         let handled = handled.map(|((consumer, id), _)| pair(consumer, id));
+        let passed = self.passed.rows.iter().filter(|_| looks);
+        let passed = passed.map(|((consumer, position), _)| pair(consumer, position));
         let answered = self.answered.rows.iter().filter(|_| looks);
         let answered = answered.map(|((caller, key), _)| pair(caller, key));
         let claims = self.claims.rows.iter().filter(|_| looks);
@@ -267,6 +275,7 @@ impl<'r> Touched<'r> {
             Probe { part: Part::Streams, keys: streams.collect() },
             Probe { part: Part::Messages, keys: messages.collect() },
             Probe { part: Part::Handled, keys: handled.collect() },
+            Probe { part: Part::Passed, keys: passed.collect() },
             Probe { part: Part::Answered, keys: answered.collect() },
             Probe { part: Part::Claims, keys: claims.collect() },
             Probe { part: Part::Timers, keys: timers.collect() },
@@ -292,6 +301,7 @@ impl<'r> Touched<'r> {
             }
             Part::Messages => *self.messages.at(number).ok_or_else(unknown)? = true,
             Part::Handled => *self.handled.at(number).ok_or_else(unknown)? = true,
+            Part::Passed => *self.passed.at(number).ok_or_else(unknown)? = true,
             Part::Answered => *self.answered.at(number).ok_or_else(unknown)? = true,
             Part::Claims => {
                 let owner = Some(parse(row, 3)?);
@@ -340,6 +350,11 @@ impl<'r> Touched<'r> {
             undo.push(Undo::Answered(key));
         }
         if let Some(entry) = &request.inbox {
+            if let Some(guard) = request.guard
+                && *self.passed.name((entry.consumer, guard.0))
+            {
+                return Err(AppendError::Handled);
+            }
             let key = (entry.consumer, entry.message_id);
             if std::mem::replace(self.handled.name(key), true) {
                 return Err(AppendError::Handled);
@@ -431,7 +446,7 @@ impl<'r> Touched<'r> {
             self.timers.name((edit.owner, edit.name)).now =
                 edit.set.as_ref().map_or(TimerNow::Cleared, TimerNow::Set);
         }
-        writes.inbox.extend(&request.inbox);
+        writes.inbox.extend(request.inbox.iter().map(|entry| (entry, request.guard)));
         let written = writes.rows.len() - offset;
         writes.answers.extend(request.idempotency.iter().map(|entry| Answer {
             entry,
@@ -515,7 +530,8 @@ pub(super) struct Writes<'r> {
     pub(super) rows: Vec<&'r Row>,
     /// Versions that streams must have, and that nobody has looked up.
     pub(super) asserted: Vec<(AnyId, i64)>,
-    pub(super) inbox: Vec<&'r InboxEntry>,
+    /// What is handled, and where it stands if no checkpoint may have passed it.
+    pub(super) inbox: Vec<(&'r InboxEntry, Option<Position>)>,
     pub(super) answers: Vec<Answer<'r>>,
     /// Names nobody held, and who holds them now.
     pub(super) claims_taken: Vec<((&'r str, &'r str), AnyId)>,

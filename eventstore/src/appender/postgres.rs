@@ -3,7 +3,8 @@
 //!
 //! What was expected, or looked up before, may not be so any more. The
 //! statement catches that, all or nothing: versions, inbox, answers and names
-//! by their unique indexes, what is taken, moved or asserted by counting. The
+//! by their unique indexes, what is taken, moved or asserted, and what a
+//! checkpoint has passed, by counting. The
 //! caller then looks, under a lock.
 
 use std::fmt::{self, Write};
@@ -107,6 +108,12 @@ pub(super) const fn found(part: Part) -> &'static str {
         Part::Handled => {
             "SELECT 1::bigint AS number, NULL::text AS text FROM inbox
              WHERE consumer = k.a AND message_id = k.b::uuid"
+        }
+        Part::Passed => {
+            "SELECT 1::bigint AS number, NULL::text AS text FROM messages AS m
+             JOIN checkpoints AS c ON c.consumer = k.a AND c.partition = m.partition
+                AND c.position >= m.position
+             WHERE m.position = k.b::bigint"
         }
         Part::Answered => {
             "SELECT 1::bigint AS number, NULL::text AS text FROM idempotency
@@ -239,18 +246,27 @@ impl Statement {
         if rows.is_empty() {
             return Ok(());
         }
-        let consumers = self.bind(texts(rows, |row| row.consumer))?;
-        let ids =
-            self.bind(rows.iter().map(|row| row.message_id.to_string()).collect::<Vec<_>>())?;
-        let positions = self.bind(rows.iter().map(|row| row.position.0).collect::<Vec<_>>())?;
-        self.part(
+        let consumers = self.bind(texts(rows, |(row, _)| row.consumer))?;
+        let ids = rows.iter().map(|(row, _)| row.message_id.to_string());
+        let ids = self.bind(ids.collect::<Vec<_>>())?;
+        let positions = rows.iter().map(|(row, _)| row.position.0);
+        let positions = self.bind(positions.collect::<Vec<_>>())?;
+        // Nothing stands at zero.
+        let guards = rows.iter().map(|(_, guard)| guard.map_or(0, |guard| guard.0));
+        let guards = self.bind(guards.collect::<Vec<_>>())?;
+        self.counted(
             "new_inbox",
             &format!(
                 "INSERT INTO inbox (consumer, message_id, position)
                  SELECT i.consumer, i.message_id::uuid, i.position
-                 FROM head, unnest({consumers}::text[], {ids}::text[], {positions}::bigint[])
-                    AS i (consumer, message_id, position)"
+                 FROM head, unnest({consumers}::text[], {ids}::text[], {positions}::bigint[],
+                    {guards}::bigint[]) AS i (consumer, message_id, position, guard)
+                 WHERE NOT EXISTS (
+                    SELECT 1 FROM messages AS m JOIN checkpoints AS c ON c.consumer = i.consumer
+                        AND c.partition = m.partition AND c.position >= m.position
+                    WHERE m.position = i.guard)"
             ),
+            rows.len(),
         );
         Ok(())
     }

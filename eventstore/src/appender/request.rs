@@ -22,6 +22,9 @@ pub(crate) struct Request {
     pub(super) streams: Vec<Stream>,
     pub(super) messages: Vec<Row>,
     pub(super) inbox: Option<InboxEntry>,
+    /// Where the message it handles stands, unless it was set aside: what a
+    /// checkpoint has passed is handled, and no more in the inbox.
+    pub(super) guard: Option<Position>,
     pub(super) idempotency: Option<IdempotencyEntry>,
     pub(super) claims: Vec<Claim>,
     pub(super) releases: Vec<Claim>,
@@ -114,6 +117,7 @@ impl Request {
         upcasters: &Upcasters,
         reply: oneshot::Sender<Result<Appended, AppendError>>,
     ) -> Result<Self, serde_json::Error> {
+        let was_aside = append.takes.iter().any(|take| matches!(take, Take::DeadLetter { .. }));
         let metadata: Arc<str> = serde_json::to_string(&append.metadata)?.into();
         let streams = append
             .streams
@@ -176,6 +180,7 @@ impl Request {
         Ok(Self {
             streams,
             messages,
+            guard: append.inbox.as_ref().map(|entry| entry.position).filter(|_| !was_aside),
             inbox: append.inbox,
             idempotency: append.idempotency,
             claims: append.claims,

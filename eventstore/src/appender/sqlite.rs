@@ -200,13 +200,20 @@ impl Statement {
             let rows: Vec<_> = writes
                 .inbox
                 .iter()
-                .map(|entry| (entry.consumer, entry.message_id, entry.position))
+                .map(|(entry, guard)| (entry.consumer, entry.message_id, entry.position, guard))
                 .collect();
+            let count = rows.len();
             let rows = self.bind_rows(&rows)?;
-            self.add(&format!(
+            let insert = format!(
                 "INSERT INTO inbox (consumer, message_id, position)
-                 SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each({rows})"
-            ));
+                 SELECT i.value ->> 0, i.value ->> 1, i.value ->> 2 FROM json_each({rows}) AS i
+                 WHERE NOT EXISTS (
+                    SELECT 1 FROM messages AS m CROSS JOIN checkpoints AS c
+                        ON c.consumer = i.value ->> 0 AND c.partition = m.partition
+                        AND c.position >= m.position
+                    WHERE m.position = i.value ->> 3)"
+            );
+            self.counted(&insert, count)?;
         }
         if !writes.answers.is_empty() {
             let rows: Vec<_> = writes
@@ -359,6 +366,12 @@ const fn found(part: Part) -> (&'static str, &'static str) {
         Part::Handled => {
             ("1, NULL", "CROSS JOIN inbox AS f ON f.consumer = k.a AND f.message_id = k.b")
         }
+        Part::Passed => (
+            "1, NULL",
+            "CROSS JOIN messages AS m ON m.position = CAST(k.b AS INTEGER)
+             CROSS JOIN checkpoints AS f ON f.consumer = k.a AND f.partition = m.partition
+                AND f.position >= m.position",
+        ),
         Part::Answered => {
             ("1, NULL", "CROSS JOIN idempotency AS f ON f.caller = k.a AND f.key = k.b")
         }

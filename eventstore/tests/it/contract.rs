@@ -78,6 +78,8 @@ contract! {
         in_a_batch_a_message_is_handled_once,
         checkpoints_move_forward_only,
         the_inbox_is_pruned_behind_all_checkpoints,
+        a_range_has_its_own_checkpoints_and_inbox,
+        what_a_checkpoint_has_passed_is_handled,
         a_message_is_parked_once,
         parked_messages_are_listed_in_order,
         a_parked_message_can_be_mended_and_dropped,

@@ -29,11 +29,12 @@ const STATEMENTS: &[(&str, Sql)] = &[
     ("NEXT_TIMER", sql::NEXT_TIMER),
     ("CHECKPOINTS", sql::CHECKPOINTS),
     ("LAST_IN_PARTITIONS", sql::LAST_IN_PARTITIONS),
+    ("HANDLED", sql::HANDLED),
     ("PRUNE_INBOX", sql::PRUNE_INBOX),
     ("HEAD", sql::HEAD),
     ("LOOK", sql::LOOK),
-    ("HANDLED", sql::HANDLED),
     ("PARKED_POSITIONS", sql::PARKED_POSITIONS),
+    ("PRUNE_RANGE", sql::PRUNE_RANGE),
     ("DEAD_LETTERS", sql::DEAD_LETTERS),
     ("PARKED_KEYS", sql::PARKED_KEYS),
     ("LOAD", sql::LOAD),
@@ -187,7 +188,9 @@ async fn daily_work(ledger: &Ledger, rounds: i64) {
         let checkpoints: Vec<_> =
             (0..PARTITIONS).map(|partition| (partition, Position(round))).collect();
         ledger.save_checkpoints(consumer, &checkpoints).await.unwrap();
+        ledger.save_checkpoint(consumer, &(16..=31), Position(round)).await.unwrap();
         ledger.checkpoints(consumer).await.unwrap();
+        ledger.handled(consumer, &(0..=15)).await.unwrap();
         ledger.last_in_partitions(appended.last).await.unwrap();
     }
 }

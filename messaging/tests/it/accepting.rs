@@ -22,7 +22,6 @@ use mallbots_domain::{
 };
 use mallbots_eventstore::{
     append::{Append, NewEvent, NewMessage, StreamWrite},
-    connect::Backend,
     error::CommandError,
     message::{MessageKind, Version},
 };
@@ -32,9 +31,9 @@ use mallbots_messaging::{
 };
 use uuid::Uuid;
 
-use crate::mall::{Mall, Shopper, TOTAL, in_time, is_about, new, on_each_database, request};
+use crate::mall::{Mall, Shape, Shopper, TOTAL, in_each_shape, in_time, is_about, new, request};
 
-on_each_database!(
+in_each_shape!(
     d1_an_order_is_accepted_step_by_step,
     an_order_lives_to_the_end,
     d34_a_disabled_customer_is_turned_down,
@@ -64,8 +63,8 @@ const ACCEPTED: [&str; 7] = [
     "completed",
 ];
 
-async fn d1_an_order_is_accepted_step_by_step(backend: Backend) {
-    let mall = Mall::open(backend).await;
+async fn d1_an_order_is_accepted_step_by_step(shape: Shape) {
+    let mall = Mall::open(shape).await;
     let shopper = mall.settled_shopper().await;
 
     assert_eq!(mall.steps(shopper.saga()).await, ACCEPTED);
@@ -113,8 +112,8 @@ async fn d1_an_order_is_accepted_step_by_step(backend: Backend) {
     mall.assert_quiet().await;
 }
 
-async fn an_order_lives_to_the_end(backend: Backend) {
-    let mall = Mall::open(backend).await;
+async fn an_order_lives_to_the_end(shape: Shape) {
+    let mall = Mall::open(shape).await;
     let shopper = mall.settled_shopper().await;
     let bot = mall.bot().await;
 
@@ -174,8 +173,8 @@ async fn assert_turned_down(mall: &Mall, shopper: &Shopper, done: &[&str], refus
     mall.assert_quiet().await;
 }
 
-async fn d34_a_disabled_customer_is_turned_down(backend: Backend) {
-    let mall = Mall::open(backend).await;
+async fn d34_a_disabled_customer_is_turned_down(shape: Shape) {
+    let mall = Mall::open(shape).await;
     let shopper = mall.shopper().await;
     mall.disable(shopper.customer).await;
     mall.check_out(&shopper).await;
@@ -187,8 +186,8 @@ async fn d34_a_disabled_customer_is_turned_down(backend: Backend) {
     assert_eq!(mall.events(shopper.payment).await, ["PaymentAuthorized", "PaymentReleased"]);
 }
 
-async fn a_list_that_cannot_be_written_turns_the_order_down(backend: Backend) {
-    let mall = Mall::open(backend).await;
+async fn a_list_that_cannot_be_written_turns_the_order_down(shape: Shape) {
+    let mall = Mall::open(shape).await;
     let shopper = mall.shopper().await;
     let (list, order) = (shopper.list(), shopper.order());
     let items: Vec<Item> = mall.items(shopper.basket).await[..1].to_vec();
@@ -205,8 +204,8 @@ async fn a_list_that_cannot_be_written_turns_the_order_down(backend: Backend) {
     assert_eq!(mall.payment_status(shopper.payment).await, Some(PaymentStatus::Released));
 }
 
-async fn a_payment_that_is_too_small_turns_the_order_down(backend: Backend) {
-    let mall = Mall::open(backend).await;
+async fn a_payment_that_is_too_small_turns_the_order_down(shape: Shape) {
+    let mall = Mall::open(shape).await;
     let shopper = mall.shopper_with(TOTAL - 1).await;
     mall.check_out(&shopper).await;
     mall.settle().await;
@@ -217,8 +216,8 @@ async fn a_payment_that_is_too_small_turns_the_order_down(backend: Backend) {
     assert_eq!(mall.events(shopper.payment).await, ["PaymentAuthorized", "PaymentReleased"]);
 }
 
-async fn a_payment_of_another_customer_is_left_alone(backend: Backend) {
-    let mall = Mall::open(backend).await;
+async fn a_payment_of_another_customer_is_left_alone(shape: Shape) {
+    let mall = Mall::open(shape).await;
     let other = mall.customer().await;
     let shopper = Shopper { payment: mall.payment(other, TOTAL).await, ..mall.shopper().await };
     mall.order_unchecked(&shopper).await;
@@ -230,8 +229,8 @@ async fn a_payment_of_another_customer_is_left_alone(backend: Backend) {
     assert_eq!(mall.events(shopper.payment).await, ["PaymentAuthorized"]);
 }
 
-async fn a_payment_of_another_order_is_left_alone(backend: Backend) {
-    let mall = Mall::closed(backend).await;
+async fn a_payment_of_another_order_is_left_alone(shape: Shape) {
+    let mall = Mall::closed(shape).await;
     let first = mall.shopper().await;
     let second = Shopper { basket: mall.full_basket(first.customer).await, ..first };
     mall.check_out(&first).await;
@@ -256,8 +255,8 @@ async fn a_payment_of_another_order_is_left_alone(backend: Backend) {
     assert_eq!(payment.order_id(), Some(accepted.order()));
 }
 
-async fn a_payment_that_was_let_go_turns_the_order_down(backend: Backend) {
-    let mall = Mall::open(backend).await;
+async fn a_payment_that_was_let_go_turns_the_order_down(shape: Shape) {
+    let mall = Mall::open(shape).await;
     let shopper = mall.shopper().await;
     let Shopper { customer, payment, .. } = shopper;
     let other = new();
@@ -272,8 +271,8 @@ async fn a_payment_that_was_let_go_turns_the_order_down(backend: Backend) {
     assert_eq!(mall.payment_status(payment).await, Some(PaymentStatus::Released));
 }
 
-async fn a_payment_nobody_knows_turns_the_order_down(backend: Backend) {
-    let mall = Mall::open(backend).await;
+async fn a_payment_nobody_knows_turns_the_order_down(shape: Shape) {
+    let mall = Mall::open(shape).await;
     let shopper = Shopper { payment: new(), ..mall.shopper().await };
     mall.order_unchecked(&shopper).await;
     mall.settle().await;
@@ -283,8 +282,8 @@ async fn a_payment_nobody_knows_turns_the_order_down(backend: Backend) {
     assert_eq!(mall.events(shopper.payment).await, [""; 0]);
 }
 
-async fn d35_a_list_that_nobody_may_take_gives_the_payment_back(backend: Backend) {
-    let mut mall = Mall::staffed(backend).await;
+async fn d35_a_list_that_nobody_may_take_gives_the_payment_back(shape: Shape) {
+    let mut mall = Mall::staffed(shape).await;
     let hold = mall.gate().hold_named("depot.InitiateShopping");
     let shopper = mall.shopper().await;
     mall.check_out(&shopper).await;
@@ -303,8 +302,8 @@ async fn d35_a_list_that_nobody_may_take_gives_the_payment_back(backend: Backend
     assert_eq!(mall.list_status(&shopper).await, Some(ShoppingListStatus::Canceled));
 }
 
-async fn d35_an_order_that_cannot_be_approved_gives_the_payment_back(backend: Backend) {
-    let mut mall = Mall::staffed(backend).await;
+async fn d35_an_order_that_cannot_be_approved_gives_the_payment_back(shape: Shape) {
+    let mut mall = Mall::staffed(shape).await;
     let hold = mall.gate().hold_named("ordering.ApproveOrder");
     let shopper = mall.shopper().await;
     mall.check_out(&shopper).await;
@@ -326,8 +325,8 @@ async fn d35_an_order_that_cannot_be_approved_gives_the_payment_back(backend: Ba
     );
 }
 
-async fn d30_what_a_saga_did_and_what_it_says_next_stand_together(backend: Backend) {
-    let mall = Mall::open(backend).await;
+async fn d30_what_a_saga_did_and_what_it_says_next_stand_together(shape: Shape) {
+    let mall = Mall::open(shape).await;
     let shopper = mall.shopper_with(TOTAL - 1).await;
     mall.check_out(&shopper).await;
     mall.settle().await;
@@ -352,8 +351,8 @@ async fn d30_what_a_saga_did_and_what_it_says_next_stand_together(backend: Backe
     assert_eq!(started, 5);
 }
 
-async fn d36_a_context_that_is_away_rejects_no_order(backend: Backend) {
-    let mut mall = Mall::staffed(backend).await;
+async fn d36_a_context_that_is_away_rejects_no_order(shape: Shape) {
+    let mut mall = Mall::staffed(shape).await;
     // More often than a message may fail before it is parked.
     mall.gate().break_down(7, |_, message| message.kind != MessageKind::Event);
     mall.gate().break_down(4, is_about(Kind::Order));
@@ -364,8 +363,8 @@ async fn d36_a_context_that_is_away_rejects_no_order(backend: Backend) {
     mall.assert_quiet().await;
 }
 
-async fn d39_a_command_nobody_knows_is_parked(backend: Backend) {
-    let mall = Mall::open(backend).await;
+async fn d39_a_command_nobody_knows_is_parked(shape: Shape) {
+    let mall = Mall::open(shape).await;
     let shopper = mall.settled_shopper().await;
     let before = mall.ledger().head();
     let command = |stream: AnyId, name: &str, payload: &str| NewMessage {
@@ -394,8 +393,8 @@ async fn d39_a_command_nobody_knows_is_parked(backend: Backend) {
     );
 }
 
-async fn d39_a_refusal_says_why(backend: Backend) {
-    let mall = Mall::open(backend).await;
+async fn d39_a_refusal_says_why(shape: Shape) {
+    let mall = Mall::open(shape).await;
     let shopper = mall.shopper_with(1).await;
     mall.check_out(&shopper).await;
     mall.settle().await;
@@ -414,8 +413,8 @@ async fn d39_a_refusal_says_why(backend: Backend) {
     );
 }
 
-async fn d40_an_order_created_twice_has_one_saga(backend: Backend) {
-    let mall = Mall::open(backend).await;
+async fn d40_an_order_created_twice_has_one_saga(shape: Shape) {
+    let mall = Mall::open(shape).await;
     let shopper = mall.settled_shopper().await;
     let stream = shopper.order().any();
     let created = mall.ledger().read_stream(stream, Version(0), 1).await.unwrap().remove(0);
@@ -436,8 +435,8 @@ async fn d40_an_order_created_twice_has_one_saga(backend: Backend) {
     mall.assert_quiet().await;
 }
 
-async fn no_bot_takes_the_list_of_an_order_that_may_still_be_turned_down(backend: Backend) {
-    let mut mall = Mall::staffed(backend).await;
+async fn no_bot_takes_the_list_of_an_order_that_may_still_be_turned_down(shape: Shape) {
+    let mut mall = Mall::staffed(shape).await;
     let hold = mall.gate().hold_named("ordering.ApproveOrder");
     let shopper = mall.shopper().await;
     mall.check_out(&shopper).await;

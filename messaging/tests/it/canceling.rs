@@ -16,15 +16,14 @@ use mallbots_domain::{
     testing::{name, reason},
 };
 use mallbots_eventstore::{
-    connect::Backend,
     error::CommandError,
     message::{MessageKind, Recorded},
 };
 use mallbots_messaging::envelope::ReplyEnvelope;
 
-use crate::mall::{Mall, Shopper, new, on_each_database, options, request};
+use crate::mall::{Mall, Shape, Shopper, in_each_shape, new, options, request};
 
-on_each_database!(
+in_each_shape!(
     d9_an_order_canceled_before_any_step_is_never_approved,
     d9_an_order_canceled_while_a_step_is_asked_for_is_never_approved,
     d9_an_order_canceled_before_a_step_turns_back_as_soon_as_it_hears,
@@ -83,8 +82,8 @@ async fn assert_turned_back(mall: &Mall, shopper: &Shopper) {
     assert_eq!(steps.last().unwrap(), "compensated ORDER_CANCELED");
 }
 
-async fn d9_an_order_canceled_before_any_step_is_never_approved(backend: Backend) {
-    let mut mall = Mall::staffed(backend).await;
+async fn d9_an_order_canceled_before_any_step_is_never_approved(shape: Shape) {
+    let mut mall = Mall::staffed(shape).await;
     let hold = mall
         .gate()
         .hold(|consumer, message| consumer == "sagas" && &*message.name == "ordering.OrderCreated");
@@ -97,8 +96,8 @@ async fn d9_an_order_canceled_before_any_step_is_never_approved(backend: Backend
     assert_turned_back(&mall, &shopper).await;
 }
 
-async fn d9_an_order_canceled_while_a_step_is_asked_for_is_never_approved(backend: Backend) {
-    let mut mall = Mall::staffed(backend).await;
+async fn d9_an_order_canceled_while_a_step_is_asked_for_is_never_approved(shape: Shape) {
+    let mut mall = Mall::staffed(shape).await;
     for (command, step) in COMMANDS {
         let hold = mall.gate().hold_named(command);
         let shopper = mall.shopper().await;
@@ -121,8 +120,8 @@ async fn d9_an_order_canceled_while_a_step_is_asked_for_is_never_approved(backen
     }
 }
 
-async fn d9_an_order_canceled_before_a_step_turns_back_as_soon_as_it_hears(backend: Backend) {
-    let mut mall = Mall::staffed(backend).await;
+async fn d9_an_order_canceled_before_a_step_turns_back_as_soon_as_it_hears(shape: Shape) {
+    let mut mall = Mall::staffed(shape).await;
     for (command, step) in COMMANDS {
         let hold = mall.gate().hold_named(command);
         let shopper = mall.shopper().await;
@@ -146,8 +145,8 @@ fn answers(step: &'static str) -> impl Fn(&str, &Recorded) -> bool {
     }
 }
 
-async fn d9_an_order_canceled_when_a_step_was_done_is_undone(backend: Backend) {
-    let mut mall = Mall::staffed(backend).await;
+async fn d9_an_order_canceled_when_a_step_was_done_is_undone(shape: Shape) {
+    let mut mall = Mall::staffed(shape).await;
     for (_, step) in &COMMANDS[..4] {
         let hold = mall.gate().hold(answers(step));
         let shopper = mall.shopper().await;
@@ -162,8 +161,8 @@ async fn d9_an_order_canceled_when_a_step_was_done_is_undone(backend: Backend) {
     }
 }
 
-async fn an_order_canceled_between_its_approval_and_the_answer_is_undone(backend: Backend) {
-    let mut mall = Mall::staffed(backend).await;
+async fn an_order_canceled_between_its_approval_and_the_answer_is_undone(shape: Shape) {
+    let mut mall = Mall::staffed(shape).await;
     let hold = mall.gate().hold(answers("ApproveOrder"));
     let shopper = mall.shopper().await;
     mall.check_out(&shopper).await;
@@ -177,8 +176,8 @@ async fn an_order_canceled_between_its_approval_and_the_answer_is_undone(backend
     assert_eq!(mall.steps(shopper.cancel_saga()).await, CANCEL_SAGA);
 }
 
-async fn d10_an_accepted_order_is_undone(backend: Backend) {
-    let mall = Mall::open(backend).await;
+async fn d10_an_accepted_order_is_undone(shape: Shape) {
+    let mall = Mall::open(shape).await;
     let shopper = mall.settled_shopper().await;
     mall.cancel(&shopper).await;
     mall.settle().await;
@@ -194,8 +193,8 @@ async fn d10_an_accepted_order_is_undone(backend: Backend) {
     );
 }
 
-async fn d10_a_canceled_order_frees_its_bot(backend: Backend) {
-    let mall = Mall::open(backend).await;
+async fn d10_a_canceled_order_frees_its_bot(shape: Shape) {
+    let mall = Mall::open(shape).await;
     let bot = mall.bot().await;
     for sets_out in [false, true] {
         let shopper = mall.settled_shopper().await;
@@ -214,8 +213,8 @@ async fn d10_a_canceled_order_frees_its_bot(backend: Backend) {
     }
 }
 
-async fn an_order_canceled_while_it_turns_back_stays_canceled(backend: Backend) {
-    let mut mall = Mall::staffed(backend).await;
+async fn an_order_canceled_while_it_turns_back_stays_canceled(shape: Shape) {
+    let mut mall = Mall::staffed(shape).await;
     let hold = mall.gate().hold_named("depot.CancelShoppingList");
     let shopper = mall.shopper_with(1).await;
     mall.check_out(&shopper).await;
@@ -232,8 +231,8 @@ async fn an_order_canceled_while_it_turns_back_stays_canceled(backend: Backend) 
     assert_eq!(steps.last().unwrap(), "compensated PAYMENT_TOO_SMALL");
 }
 
-async fn an_order_whose_saga_is_stuck_can_be_canceled(backend: Backend) {
-    let mut mall = Mall::closed(backend).await.with_crew(&["depot"]);
+async fn an_order_whose_saga_is_stuck_can_be_canceled(shape: Shape) {
+    let mut mall = Mall::closed(shape).await.with_crew(&["depot"]);
     let shopper = mall.settled_shopper().await;
     while mall.saga_state(shopper.saga()).await != Some(SagaState::Stuck) {
         mall.advance(options().sagas.step_timeout).await;
@@ -247,8 +246,8 @@ async fn an_order_whose_saga_is_stuck_can_be_canceled(backend: Backend) {
     assert_turned_back(&mall, &shopper).await;
 }
 
-async fn a_bot_that_comes_back_too_late_finds_its_list_torn_up(backend: Backend) {
-    let mut mall = Mall::staffed(backend).await;
+async fn a_bot_that_comes_back_too_late_finds_its_list_torn_up(shape: Shape) {
+    let mut mall = Mall::staffed(shape).await;
     let shopper = mall.settled_shopper().await;
     let bot = mall.bot().await;
     mall.assign(&shopper, bot).await;
@@ -284,8 +283,8 @@ async fn at_a_loss(mall: &Mall) -> (Shopper, BotId) {
     (shopper, bot)
 }
 
-async fn d38_a_refusal_leaves_nothing_half_done(backend: Backend) {
-    let mall = Mall::open(backend).await;
+async fn d38_a_refusal_leaves_nothing_half_done(shape: Shape) {
+    let mall = Mall::open(shape).await;
     let (shopper, bot) = at_a_loss(&mall).await;
     // The list tore itself up; then its bot was to be freed, and there was none.
     let steps = mall.steps(shopper.cancel_saga()).await;
@@ -298,8 +297,8 @@ async fn d38_a_refusal_leaves_nothing_half_done(backend: Backend) {
     assert_eq!(mall.events(bot).await, [""; 0]);
 }
 
-async fn d32_an_undoing_that_fails_waits_for_an_operator(backend: Backend) {
-    let mall = Mall::open(backend).await;
+async fn d32_an_undoing_that_fails_waits_for_an_operator(shape: Shape) {
+    let mall = Mall::open(shape).await;
     let (shopper, bot) = at_a_loss(&mall).await;
     for _ in 0..2 {
         mall.advance(options().sagas.backoff.cap).await;
@@ -331,8 +330,8 @@ async fn d32_an_undoing_that_fails_waits_for_an_operator(backend: Backend) {
     assert_eq!(steps[stuck.len() + 1..], CANCEL_SAGA[1..]);
 }
 
-async fn whoever_is_faster_everything_is_accounted_for(backend: Backend) {
-    let mall = Mall::open(backend).await;
+async fn whoever_is_faster_everything_is_accounted_for(shape: Shape) {
+    let mall = Mall::open(shape).await;
     let mut shoppers = Vec::new();
     for _ in 0..12 {
         shoppers.push(mall.shopper().await);

@@ -14,11 +14,13 @@ use mallbots_eventstore::{
     message::{MessageKind, Metadata, Position, Recorded},
 };
 use mallbots_messaging::{
-    consumer::{self, ConsumerOptions, Delivery, Failure, Handler},
+    consumer::{self, ConsumerOptions, Delivery, Failure, Handler, Office, Progress},
     envelope,
     inbound::{CONTEXTS, Inbound},
+    intake::Carrier,
     notifier::{Notifier, Notifying},
     post::PostOptions,
+    ranges::RANGES,
     sagas::Sagas,
     timers,
 };
@@ -181,7 +183,8 @@ impl<H: Handler> Handler for Gated<H> {
 
 /// A consumer at work.
 pub(crate) struct Consumer {
-    progress: watch::Receiver<Position>,
+    pub(crate) progress: Progress,
+    parts: usize,
     shutdown: CancellationToken,
     task: JoinHandle<anyhow::Result<()>>,
 }
@@ -189,29 +192,37 @@ pub(crate) struct Consumer {
 impl Consumer {
     /// Starts a consumer.
     pub(crate) fn start<H: Handler>(
-        ledger: &Ledger,
+        office: &Office,
         handler: Arc<H>,
         options: &ConsumerOptions,
         tasks: &Tasks,
     ) -> Self {
-        let (sender, progress) = watch::channel(Position::default());
+        let progress = Progress::default();
         let shutdown = tasks.shutdown.child_token();
-        let running =
-            consumer::run(ledger.clone(), handler, options.clone(), sender, shutdown.clone());
-        Self { progress, shutdown, task: tasks.tracker.spawn(running) }
+        let running = consumer::run(
+            office.clone(),
+            handler,
+            options.clone(),
+            progress.clone(),
+            shutdown.clone(),
+        );
+        let parts = match office.carrier {
+            Carrier::Ledger => 1,
+            Carrier::JetStream(_) => usize::from(RANGES),
+        };
+        Self { progress, parts, shutdown, task: tasks.tracker.spawn(running) }
     }
 
     /// Up to where everything is handled or parked.
     pub(crate) fn done_to(&self) -> Position {
-        *self.progress.borrow()
+        self.progress.position().unwrap_or_default()
     }
 
     /// Waits until all the ledger holds now is handled or parked.
     pub(crate) async fn caught_up(&self, ledger: &Ledger) {
         let head = ledger.head();
-        let mut progress = self.progress.clone();
-        let reached = in_time("a consumer", progress.wait_for(|done_to| *done_to >= head)).await;
-        reached.expect("the consumer is at work");
+        in_time("a consumer to begin", self.progress.has(self.parts)).await;
+        in_time("a consumer", self.progress.reaches(head)).await;
     }
 
     /// Waits until nothing is left to do.
@@ -242,6 +253,7 @@ impl Consumer {
 pub(crate) struct Crew {
     pub(crate) gate: Gate,
     ledger: Ledger,
+    office: Office,
     options: PostOptions,
     tasks: Tasks,
     consumers: BTreeMap<&'static str, Consumer>,
@@ -254,11 +266,12 @@ pub(crate) fn everybody() -> impl Iterator<Item = &'static str> {
 
 impl Crew {
     /// Everybody comes to work, but for those named.
-    pub(crate) fn start(ledger: &Ledger, options: PostOptions, gate: Gate, but: &[&str]) -> Self {
+    pub(crate) fn start(office: Office, options: PostOptions, gate: Gate, but: &[&str]) -> Self {
+        let ledger = office.ledger.clone();
         let tasks = Tasks::default();
         tasks.tracker.spawn(timers::run(ledger.clone(), tasks.shutdown.clone()));
         let consumers = BTreeMap::new();
-        let mut crew = Self { gate, ledger: ledger.clone(), options, tasks, consumers };
+        let mut crew = Self { gate, ledger, office, options, tasks, consumers };
         for name in everybody().filter(|name| !but.contains(name)) {
             crew.call_in(name);
         }
@@ -278,7 +291,7 @@ impl Crew {
 
     fn employ<H: Handler>(&self, inner: H) -> Consumer {
         let gated = Gated { inner, gate: self.gate.clone(), ledger: self.ledger.clone() };
-        Consumer::start(&self.ledger, Arc::new(gated), &self.options.consumer, &self.tasks)
+        Consumer::start(&self.office, Arc::new(gated), &self.options.consumer, &self.tasks)
     }
 
     /// Waits until nothing is left to do for those who are at work.

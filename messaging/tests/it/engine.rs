@@ -11,16 +11,16 @@ use std::{
 
 use futures_util::FutureExt;
 use mallbots_domain::ordering::OrderStatus;
-use mallbots_eventstore::{connect::Backend, message::Position};
+use mallbots_eventstore::message::Position;
 use tokio::sync::{Notify, Semaphore};
 
 use crate::{
     crew::everybody,
-    mall::{Mall, in_time, on_each_database},
+    mall::{Mall, Shape, in_each_shape, in_time},
     scripted::{Act, Bench, key},
 };
 
-on_each_database!(
+in_each_shape!(
     d8_every_consumer_hears_everything,
     d14_what_is_said_while_nobody_listens_is_heard_later,
     d16_messages_of_a_key_are_handled_in_order,
@@ -36,9 +36,9 @@ on_each_database!(
     it_stops_while_something_is_away,
 );
 
-async fn d8_every_consumer_hears_everything(backend: Backend) {
+async fn d8_every_consumer_hears_everything(shape: Shape) {
     // As notifications and search did, but both hear of each order.
-    let mall = Mall::open(backend).await;
+    let mall = Mall::open(shape).await;
     let shopper = mall.settled_shopper().await;
     let head = mall.ledger().head();
     let progress = mall.post().progress();
@@ -50,8 +50,8 @@ async fn d8_every_consumer_hears_everything(backend: Backend) {
     assert_eq!(mall.order_status(&shopper).await, Some(OrderStatus::Approved));
 }
 
-async fn d14_what_is_said_while_nobody_listens_is_heard_later(backend: Backend) {
-    let bench = Bench::new(backend).await;
+async fn d14_what_is_said_while_nobody_listens_is_heard_later(shape: Shape) {
+    let bench = Bench::new(shape).await;
     let key = key();
     bench.ask_all(key, 1..=3).await;
     let handler = bench.handler(|_, _, _| Act::Do);
@@ -64,8 +64,8 @@ async fn d14_what_is_said_while_nobody_listens_is_heard_later(backend: Backend) 
     assert_eq!(bench.done(key).await, [1, 2, 3, 4, 5, 6]);
 }
 
-async fn d16_messages_of_a_key_are_handled_in_order(backend: Backend) {
-    let bench = Bench::new(backend).await;
+async fn d16_messages_of_a_key_are_handled_in_order(shape: Shape) {
+    let bench = Bench::new(shape).await;
     let keys = [key(), key(), key()];
     let consumer = bench.start(&bench.handler(|_, _, _| Act::Do));
     for n in 0..40 {
@@ -79,8 +79,8 @@ async fn d16_messages_of_a_key_are_handled_in_order(backend: Backend) {
     }
 }
 
-async fn d22_a_message_that_is_tried_again_is_not_overtaken(backend: Backend) {
-    let bench = Bench::new(backend).await;
+async fn d22_a_message_that_is_tried_again_is_not_overtaken(shape: Shape) {
+    let bench = Bench::new(shape).await;
     let (key, other) = (key(), key());
     let handler =
         bench.handler(
@@ -98,8 +98,8 @@ async fn d22_a_message_that_is_tried_again_is_not_overtaken(backend: Backend) {
     assert_eq!(bench.parked(key).await, []);
 }
 
-async fn keys_are_handled_side_by_side(backend: Backend) {
-    let bench = Bench::new(backend).await;
+async fn keys_are_handled_side_by_side(shape: Shape) {
+    let bench = Bench::new(shape).await;
     let (held, free) = (key(), key());
     let open = Arc::new(Notify::new());
     let waits = open.clone();
@@ -120,8 +120,8 @@ async fn keys_are_handled_side_by_side(backend: Backend) {
     assert_eq!(bench.done(held).await, [1, 2]);
 }
 
-async fn only_so_many_keys_are_worked_on_at_a_time(backend: Backend) {
-    let mut bench = Bench::new(backend).await;
+async fn only_so_many_keys_are_worked_on_at_a_time(shape: Shape) {
+    let mut bench = Bench::new(shape).await;
     bench.options.concurrency = 3;
     let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let (ledger, seen) = (bench.ledger().clone(), most.clone());
@@ -147,8 +147,8 @@ async fn only_so_many_keys_are_worked_on_at_a_time(backend: Backend) {
     assert!(most.load(Ordering::SeqCst) <= 3);
 }
 
-async fn d18_what_is_away_is_waited_for_without_end(backend: Backend) {
-    let bench = Bench::new(backend).await;
+async fn d18_what_is_away_is_waited_for_without_end(shape: Shape) {
+    let bench = Bench::new(shape).await;
     let key = key();
     let handler = bench.handler(|_, n, attempt| match n {
         2 if attempt <= 25 => Act::Away,
@@ -162,8 +162,8 @@ async fn d18_what_is_away_is_waited_for_without_end(backend: Backend) {
     assert_eq!(bench.parked(key).await, []);
 }
 
-async fn d20_one_message_of_a_key_is_at_work_at_a_time(backend: Backend) {
-    let bench = Bench::new(backend).await;
+async fn d20_one_message_of_a_key_is_at_work_at_a_time(shape: Shape) {
+    let bench = Bench::new(shape).await;
     let key = key();
     let alone = Arc::new(Semaphore::new(1));
     let (ledger, turns) = (bench.ledger().clone(), alone.clone());
@@ -188,8 +188,8 @@ async fn d20_one_message_of_a_key_is_at_work_at_a_time(backend: Backend) {
     assert_eq!(bench.parked(key).await, []);
 }
 
-async fn d37_what_the_database_does_not_take_is_parked_in_the_end(backend: Backend) {
-    let bench = Bench::new(backend).await;
+async fn d37_what_the_database_does_not_take_is_parked_in_the_end(shape: Shape) {
+    let bench = Bench::new(shape).await;
     let (key, other) = (key(), key());
     let handler =
         bench.handler(move |of, n, _| if of == key && n == 1 { Act::Misspell } else { Act::Do });
@@ -207,8 +207,8 @@ async fn d37_what_the_database_does_not_take_is_parked_in_the_end(backend: Backe
 
 /// More handlers read at once than there are connections, while the desk
 /// itself needs one to look at dead letters.
-async fn handlers_that_wait_for_a_connection_do_not_hold_up_the_desk(backend: Backend) {
-    let bench = Bench::new(backend).await;
+async fn handlers_that_wait_for_a_connection_do_not_hold_up_the_desk(shape: Shape) {
+    let bench = Bench::new(shape).await;
     let (mended, stop) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
     let bad = key();
     let handler = {
@@ -245,8 +245,8 @@ async fn handlers_that_wait_for_a_connection_do_not_hold_up_the_desk(backend: Ba
     assert_eq!(bench.parked(bad).await, []);
 }
 
-async fn a_consumer_that_cannot_keep_up_reads_on_later(backend: Backend) {
-    let mut bench = Bench::new(backend).await;
+async fn a_consumer_that_cannot_keep_up_reads_on_later(shape: Shape) {
+    let mut bench = Bench::new(shape).await;
     bench.options.window = 8;
     let (held, other) = (key(), key());
     let open = Arc::new(Notify::new());
@@ -270,8 +270,8 @@ async fn a_consumer_that_cannot_keep_up_reads_on_later(backend: Backend) {
     assert_eq!(bench.done(other).await, (0..20).collect::<Vec<_>>());
 }
 
-async fn it_stops_between_messages(backend: Backend) {
-    let bench = Bench::new(backend).await;
+async fn it_stops_between_messages(shape: Shape) {
+    let bench = Bench::new(shape).await;
     let key = key();
     let (begun, open) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let handler = {
@@ -302,13 +302,13 @@ async fn it_stops_between_messages(backend: Backend) {
 
     // What was at work is done, what waited is left for the next.
     assert_eq!(bench.done(key).await, [1, 2]);
-    assert_eq!(bench.checkpoint().await, Position(third.0 - 1));
+    assert_eq!(bench.checkpoint_of(key).await, Position(third.0 - 1));
     bench.start(&bench.handler(|_, _, _| Act::Do)).settle(bench.ledger()).await;
     assert_eq!(bench.done(key).await, [1, 2, 3, 4]);
 }
 
-async fn it_stops_while_something_is_away(backend: Backend) {
-    let mut bench = Bench::new(backend).await;
+async fn it_stops_while_something_is_away(shape: Shape) {
+    let mut bench = Bench::new(shape).await;
     bench.options.backoff.base = Duration::from_hours(1);
     bench.options.backoff.cap = Duration::from_hours(1);
     let key = key();

@@ -13,7 +13,9 @@
 mod accepting;
 mod canceling;
 mod cluster;
+mod courier;
 mod crew;
+mod delivery;
 mod engine;
 mod exchange;
 mod leases;

@@ -36,7 +36,9 @@ use mallbots_eventstore::{
     unit::Unit,
 };
 use mallbots_messaging::{
+    consumer::Office,
     contexts,
+    intake::Carrier,
     notifier::Notifier,
     post::{Post, PostOptions},
     retry::Backoff,
@@ -47,7 +49,10 @@ use sea_orm::ConnectionTrait;
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use crate::crew::{Crew, Gate, impatient};
+use crate::{
+    courier::{Manners, Streaming},
+    crew::{Crew, Gate, impatient},
+};
 
 /// How long anything may take before a test has failed.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -56,24 +61,74 @@ pub(crate) const ABANDONED_AFTER: Duration = Duration::from_hours(24);
 /// What the goods in each basket cost together.
 pub(crate) const TOTAL: i64 = 2 * 999 + 250;
 
-/// Runs cases on each database. A case is given the kind of database.
+/// How a mall is built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// On SQLite.
+    Sqlite,
+    /// On PostgreSQL.
+    Postgres,
+    /// On PostgreSQL, its messages carried by JetStream.
+    JetStream,
+}
+
+impl Shape {
+    pub(crate) const fn backend(self) -> Backend {
+        match self {
+            Self::Sqlite => Backend::Sqlite,
+            Self::Postgres | Self::JetStream => Backend::Postgres,
+        }
+    }
+
+    /// JetStream, if it is there, and whoever fills it.
+    pub(crate) async fn streaming(self, ledger: &Ledger) -> Option<Streaming> {
+        match self {
+            Self::Sqlite | Self::Postgres => None,
+            Self::JetStream => {
+                let mut streaming = Streaming::start().await;
+                streaming.employ(ledger, Manners::Good);
+                Some(streaming)
+            }
+        }
+    }
+}
+
+/// What consumers work with.
+pub(crate) fn office(ledger: &Ledger, streaming: Option<&Streaming>) -> Office {
+    let carrier = streaming.map_or(Carrier::Ledger, Streaming::carrier);
+    Office { carrier, ..Office::embedded(ledger.clone()) }
+}
+
+/// Runs cases in each shape: the contract that every way of delivery keeps.
+macro_rules! in_each_shape {
+    ($($case:ident),* $(,)?) => {
+        crate::mall::cases!(sqlite, crate::mall::Shape::Sqlite, $($case),*);
+        crate::mall::cases!(postgres, crate::mall::Shape::Postgres, $($case),*);
+        crate::mall::cases!(jetstream, crate::mall::Shape::JetStream, $($case),*);
+    };
+}
+
+/// Runs cases on each database.
 macro_rules! on_each_database {
     ($($case:ident),* $(,)?) => {
-        mod sqlite {
+        crate::mall::cases!(sqlite, mallbots_eventstore::connect::Backend::Sqlite, $($case),*);
+        crate::mall::cases!(postgres, mallbots_eventstore::connect::Backend::Postgres, $($case),*);
+    };
+}
+
+macro_rules! cases {
+    ($name:ident, $given:expr, $($case:ident),*) => {
+        mod $name {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $case() {
-                super::$case(mallbots_eventstore::connect::Backend::Sqlite).await;
-            })*
-        }
-        mod postgres {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $case() {
-                super::$case(mallbots_eventstore::connect::Backend::Postgres).await;
+                super::$case($given).await;
             })*
         }
     };
 }
 
+pub(crate) use cases;
+pub(crate) use in_each_shape;
 pub(crate) use on_each_database;
 
 /// Waits for something, but not for ever.
@@ -95,19 +150,21 @@ pub(crate) fn options() -> PostOptions {
             attempts: 3,
             backoff: Backoff { base: Duration::from_secs(1), cap: Duration::from_mins(1) },
         },
+        ..PostOptions::default()
     }
 }
 
 /// A mall, and who works in it.
 pub(crate) struct Mall {
     pub(crate) test: TestLedger,
+    pub(crate) streaming: Option<Streaming>,
     staff: Staff,
 }
 
 enum Staff {
     Nobody,
     Post { post: Post, tasks: Tasks },
-    Crew(Crew),
+    Crew(Box<Crew>),
 }
 
 /// A customer with a full basket and money set aside.
@@ -143,25 +200,27 @@ impl Shopper {
 /// Who works in it.
 impl Mall {
     /// A mall where nobody works yet.
-    pub(crate) async fn closed(backend: Backend) -> Self {
-        Self { test: TestLedger::open(backend).await.unwrap(), staff: Staff::Nobody }
+    pub(crate) async fn closed(shape: Shape) -> Self {
+        let test = TestLedger::open(shape.backend()).await.unwrap();
+        let streaming = shape.streaming(&test.ledger).await;
+        Self { test, streaming, staff: Staff::Nobody }
     }
 
     /// A mall with the whole post.
-    pub(crate) async fn open(backend: Backend) -> Self {
-        Self::closed(backend).await.with_post(Notifier::Log)
+    pub(crate) async fn open(shape: Shape) -> Self {
+        Self::closed(shape).await.with_post(Notifier::Log)
     }
 
     /// A mall whose consumers can be held and sent home.
-    pub(crate) async fn staffed(backend: Backend) -> Self {
-        Self::closed(backend).await.with_crew(&[])
+    pub(crate) async fn staffed(shape: Shape) -> Self {
+        Self::closed(shape).await.with_crew(&[])
     }
 
     /// The whole post comes to work.
     pub(crate) fn with_post(mut self, notifier: Notifier) -> Self {
         let tasks = Tasks::default();
-        let post =
-            Post::start(self.ledger(), notifier, &options(), &tasks.tracker, &tasks.shutdown);
+        let options = PostOptions { carrier: self.office().carrier, ..options() };
+        let post = Post::start(self.ledger(), notifier, &options, &tasks.tracker, &tasks.shutdown);
         self.staff = Staff::Post { post, tasks };
         self
     }
@@ -173,7 +232,7 @@ impl Mall {
 
     /// The same, behind a gate that may hold messages already.
     pub(crate) fn with_gated_crew(mut self, gate: Gate, but: &[&str]) -> Self {
-        self.staff = Staff::Crew(Crew::start(self.ledger(), options(), gate, but));
+        self.staff = Staff::Crew(Box::new(Crew::start(self.office(), options(), gate, but)));
         self
     }
 
@@ -207,16 +266,25 @@ impl Mall {
 
     /// The process ends; another opens what it left behind.
     pub(crate) async fn reopened(self) -> Self {
-        let Self { test, .. } = self.close().await;
+        let Self { test, mut streaming, .. } = self.close().await;
+        if let Some(streaming) = &streaming {
+            streaming.dismiss().await;
+        }
         let test = test.reopen(LedgerOptions::default()).await.unwrap();
-        Self { test, staff: Staff::Nobody }
+        if let Some(streaming) = &mut streaming {
+            streaming.employ(&test.ledger, Manners::Good);
+        }
+        Self { test, streaming, staff: Staff::Nobody }
     }
 
     /// Waits until nothing is left to do.
     pub(crate) async fn settle(&self) {
         match &self.staff {
             Staff::Nobody => panic!("nobody works here"),
-            Staff::Post { post, .. } => in_time("the post", post.settle(self.ledger())).await,
+            Staff::Post { post, .. } => {
+                in_time("the post to begin", post.has_everything()).await;
+                in_time("the post", post.settle(self.ledger())).await;
+            }
             Staff::Crew(crew) => in_time("the crew", crew.settle()).await,
         }
     }
@@ -243,6 +311,11 @@ impl Mall {
             }
         })
         .await;
+    }
+
+    /// What consumers work with.
+    pub(crate) fn office(&self) -> Office {
+        office(self.ledger(), self.streaming.as_ref())
     }
 
     pub(crate) fn ledger(&self) -> &Ledger {

@@ -13,7 +13,7 @@ use mallbots_domain::{
         NotificationKind::{self, OrderApproved, OrderCreated},
     },
 };
-use mallbots_eventstore::{codec, connect::Backend, message::Version};
+use mallbots_eventstore::{codec, message::Version};
 use mallbots_messaging::notifier::{Notifier, Notifying, Webhook};
 use mallbots_testing::ledgers::{BEGINNING, Tasks};
 use serde_json::{Value, json};
@@ -22,11 +22,11 @@ use tokio::net::TcpListener;
 
 use crate::{
     crew::{Consumer, Crew, Gate, impatient},
-    mall::{Mall, Shopper, in_time, on_each_database, options},
+    mall::{Mall, Shape, Shopper, in_each_shape, in_time, options},
     webhook::{Request, Server},
 };
 
-on_each_database!(
+in_each_shape!(
     by_default_messages_go_to_the_log,
     a_webhook_is_told_signed_and_once,
     a_webhook_that_fails_is_told_again,
@@ -45,8 +45,8 @@ fn webhook(url: &str) -> Notifier {
     Notifier::Webhook(Webhook::new(url.parse().unwrap(), SECRET).unwrap())
 }
 
-async fn mall_with(backend: Backend, url: &str) -> Mall {
-    Mall::closed(backend).await.with_post(webhook(url))
+async fn mall_with(shape: Shape, url: &str) -> Mall {
+    Mall::closed(shape).await.with_post(webhook(url))
 }
 
 /// An order that makes the mall say two things, both of which are settled.
@@ -67,18 +67,18 @@ fn ids(requests: &[Request]) -> Vec<String> {
     requests.iter().map(|request| request.header("idempotency-key").to_owned()).collect()
 }
 
-async fn by_default_messages_go_to_the_log(backend: Backend) {
-    let mall = Mall::open(backend).await;
+async fn by_default_messages_go_to_the_log(shape: Shape) {
+    let mall = Mall::open(shape).await;
     let shopper = two_things(&mall).await;
     for kind in [OrderCreated, OrderApproved] {
         assert_eq!(ended(&mall, &shopper, kind).await, NotificationEvent::NotificationSent {});
     }
 }
 
-async fn a_webhook_is_told_signed_and_once(backend: Backend) {
+async fn a_webhook_is_told_signed_and_once(shape: Shape) {
     let tasks = Tasks::default();
     let server = Server::start(&tasks, |_| "204 No Content".to_owned()).await;
-    let mall = mall_with(backend, &server.url).await;
+    let mall = mall_with(shape, &server.url).await;
     let shopper = two_things(&mall).await;
 
     let requests = server.requests();
@@ -117,14 +117,14 @@ async fn a_webhook_is_told_signed_and_once(backend: Backend) {
     tasks.end().await;
 }
 
-async fn a_webhook_that_fails_is_told_again(backend: Backend) {
+async fn a_webhook_that_fails_is_told_again(shape: Shape) {
     let tasks = Tasks::default();
     let server = Server::start(&tasks, |nth| {
         let answer = if nth <= 5 { "503 Service Unavailable" } else { "200 OK" };
         answer.to_owned()
     })
     .await;
-    let mall = mall_with(backend, &server.url).await;
+    let mall = mall_with(shape, &server.url).await;
     let shopper = two_things(&mall).await;
 
     let ids = ids(&server.requests());
@@ -139,10 +139,10 @@ async fn a_webhook_that_fails_is_told_again(backend: Backend) {
     tasks.end().await;
 }
 
-async fn a_webhook_that_keeps_failing_is_given_up(backend: Backend) {
+async fn a_webhook_that_keeps_failing_is_given_up(shape: Shape) {
     let tasks = Tasks::default();
     let server = Server::start(&tasks, |_| "500 Internal Server Error".to_owned()).await;
-    let mall = mall_with(backend, &server.url).await;
+    let mall = mall_with(shape, &server.url).await;
     let shopper = two_things(&mall).await;
 
     assert_eq!(server.requests().len(), 2 * 8);
@@ -160,11 +160,11 @@ async fn a_webhook_that_keeps_failing_is_given_up(backend: Backend) {
     tasks.end().await;
 }
 
-async fn a_webhook_nobody_listens_at_is_given_up(backend: Backend) {
+async fn a_webhook_nobody_listens_at_is_given_up(shape: Shape) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
-    let mall = mall_with(backend, &format!("http://{address}/hook?secret=1")).await;
+    let mall = mall_with(shape, &format!("http://{address}/hook?secret=1")).await;
     let shopper = two_things(&mall).await;
     let NotificationEvent::NotificationFailed { reason } =
         ended(&mall, &shopper, OrderCreated).await
@@ -176,10 +176,10 @@ async fn a_webhook_nobody_listens_at_is_given_up(backend: Backend) {
     mall.assert_quiet().await;
 }
 
-async fn a_redirect_is_no_success(backend: Backend) {
+async fn a_redirect_is_no_success(shape: Shape) {
     let tasks = Tasks::default();
     let server = Server::start(&tasks, |_| "302 Found\r\nlocation: /elsewhere".to_owned()).await;
-    let mall = mall_with(backend, &server.url).await;
+    let mall = mall_with(shape, &server.url).await;
     let shopper = two_things(&mall).await;
     assert!(server.requests().iter().all(|request| request.line.starts_with("POST /hook")));
     assert_eq!(
@@ -192,10 +192,10 @@ async fn a_redirect_is_no_success(backend: Backend) {
     tasks.end().await;
 }
 
-async fn what_was_sent_is_not_sent_again_after_a_restart(backend: Backend) {
+async fn what_was_sent_is_not_sent_again_after_a_restart(shape: Shape) {
     let tasks = Tasks::default();
     let server = Server::start(&tasks, |_| "200 OK".to_owned()).await;
-    let mall = mall_with(backend, &server.url).await;
+    let mall = mall_with(shape, &server.url).await;
     two_things(&mall).await;
     assert_eq!(server.requests().len(), 2);
     let mall = mall.reopened().await.with_post(webhook(&server.url));
@@ -208,7 +208,7 @@ async fn what_was_sent_is_not_sent_again_after_a_restart(backend: Backend) {
     tasks.end().await;
 }
 
-async fn what_was_not_sent_is_sent_after_a_restart(backend: Backend) {
+async fn what_was_not_sent_is_sent_after_a_restart(shape: Shape) {
     let tasks = Tasks::default();
     let works = Arc::new(AtomicBool::new(false));
     let answers = works.clone();
@@ -217,12 +217,12 @@ async fn what_was_not_sent_is_sent_after_a_restart(backend: Backend) {
         if answers.load(Ordering::SeqCst) { "200 OK".to_owned() } else { String::new() }
     })
     .await;
-    let mall = Mall::closed(backend).await;
+    let mall = Mall::closed(shape).await;
     let hung = Tasks::default();
     let shopper = {
         let notifier = Arc::new(Notifying::new(mall.ledger().clone(), webhook(&server.url)));
-        let consumer = Consumer::start(mall.ledger(), notifier, &impatient(), &hung);
-        let crew = Crew::start(mall.ledger(), options(), Gate::default(), &["notifier"]);
+        let consumer = Consumer::start(&mall.office(), notifier, &impatient(), &hung);
+        let crew = Crew::start(mall.office(), options(), Gate::default(), &["notifier"]);
         let shopper = mall.shopper().await;
         mall.check_out(&shopper).await;
         let mut heard = server.heard();
@@ -244,8 +244,8 @@ async fn what_was_not_sent_is_sent_after_a_restart(backend: Backend) {
     tasks.end().await;
 }
 
-async fn a_customer_is_told_in_order(backend: Backend) {
-    let mut mall = Mall::staffed(backend).await;
+async fn a_customer_is_told_in_order(shape: Shape) {
+    let mut mall = Mall::staffed(shape).await;
     let first = mall.shopper().await;
     let created = first.order().notification(OrderCreated).any();
     let hold = mall
@@ -268,10 +268,10 @@ async fn a_customer_is_told_in_order(backend: Backend) {
     assert_eq!(mall.told(&first).await, [OrderCreated, OrderApproved]);
 }
 
-async fn a_webhook_that_hangs_does_not_hold_up_the_mall(backend: Backend) {
+async fn a_webhook_that_hangs_does_not_hold_up_the_mall(shape: Shape) {
     let tasks = Tasks::default();
     let server = Server::start(&tasks, |_| String::new()).await;
-    let mall = mall_with(backend, &server.url).await;
+    let mall = mall_with(shape, &server.url).await;
     let shopper = mall.shopper().await;
     mall.check_out(&shopper).await;
     mall.until("the order to be approved", async || {

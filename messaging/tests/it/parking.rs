@@ -8,15 +8,14 @@ use std::sync::{
 
 use futures_util::FutureExt;
 use mallbots_domain::id::BasketId;
-use mallbots_eventstore::connect::Backend;
 use tokio::sync::Notify;
 
 use crate::{
-    mall::{in_time, on_each_database},
+    mall::{Shape, in_each_shape, in_time},
     scripted::{Act, Bench, key},
 };
 
-on_each_database!(
+in_each_shape!(
     d18_a_message_that_keeps_failing_is_parked_with_what_follows,
     d19_what_cannot_be_decoded_is_parked_at_once,
     a_refused_message_is_parked_at_once,
@@ -58,8 +57,8 @@ fn behind() -> (i32, String) {
     (0, BEHIND.to_owned())
 }
 
-async fn d18_a_message_that_keeps_failing_is_parked_with_what_follows(backend: Backend) {
-    let bench = Bench::new(backend).await;
+async fn d18_a_message_that_keeps_failing_is_parked_with_what_follows(shape: Shape) {
+    let bench = Bench::new(shape).await;
     let (bad, good) = (key(), key());
     let handler =
         bench.handler(move |of, n, _| if of == bad && n == 2 { Act::Fail } else { Act::Do });
@@ -88,8 +87,8 @@ async fn d18_a_message_that_keeps_failing_is_parked_with_what_follows(backend: B
     assert!(letters.iter().all(|letter| letter.first_failed_at == bench.ledger().now()));
 }
 
-async fn d19_what_cannot_be_decoded_is_parked_at_once(backend: Backend) {
-    let bench = Bench::new(backend).await;
+async fn d19_what_cannot_be_decoded_is_parked_at_once(shape: Shape) {
+    let bench = Bench::new(shape).await;
     let (bad, good) = (key(), key());
     let consumer = bench.start(&bench.handler(|_, _, _| Act::Do));
     bench.ask_with(bad, "{\"m\":1}").await;
@@ -102,8 +101,8 @@ async fn d19_what_cannot_be_decoded_is_parked_at_once(backend: Backend) {
     assert_eq!(bench.done(good).await, [1]);
 }
 
-async fn a_refused_message_is_parked_at_once(backend: Backend) {
-    let bench = Bench::new(backend).await;
+async fn a_refused_message_is_parked_at_once(shape: Shape) {
+    let bench = Bench::new(shape).await;
     let key = key();
     let handler = bench.handler(first_refused(&Fault::default(), key));
     let consumer = bench.start(&handler);
@@ -113,8 +112,8 @@ async fn a_refused_message_is_parked_at_once(backend: Backend) {
     assert_eq!(bench.parked(key).await, [(1, "1 is refused".to_owned()), behind()]);
 }
 
-async fn a_panicking_handler_parks_its_message_and_lives(backend: Backend) {
-    let bench = Bench::new(backend).await;
+async fn a_panicking_handler_parks_its_message_and_lives(shape: Shape) {
+    let bench = Bench::new(shape).await;
     let (late, early, good) = (key(), key(), key());
     let consumer = bench.start(&bench.handler(move |of, _, _| {
         assert!(of != early, "this is too early");
@@ -131,8 +130,8 @@ async fn a_panicking_handler_parks_its_message_and_lives(backend: Backend) {
     assert_eq!(bench.done(good).await, [1, 2]);
 }
 
-async fn parked_messages_are_handled_in_order_when_they_are_tried_again(backend: Backend) {
-    let bench = Bench::new(backend).await;
+async fn parked_messages_are_handled_in_order_when_they_are_tried_again(shape: Shape) {
+    let bench = Bench::new(shape).await;
     let (key, fault) = (key(), Fault::default());
     let consumer = bench.start(&bench.handler(first_refused(&fault, key)));
     bench.ask_all(key, 1..=4).await;
@@ -146,8 +145,8 @@ async fn parked_messages_are_handled_in_order_when_they_are_tried_again(backend:
     assert_eq!(bench.parked(key).await, []);
 }
 
-async fn a_mended_message_is_handled_as_it_was_mended(backend: Backend) {
-    let bench = Bench::new(backend).await;
+async fn a_mended_message_is_handled_as_it_was_mended(shape: Shape) {
+    let bench = Bench::new(shape).await;
     let key = key();
     let consumer = bench.start(&bench.handler(|_, _, _| Act::Do));
     bench.ask_with(key, "{\"m\":1}").await;
@@ -164,8 +163,8 @@ async fn a_mended_message_is_handled_as_it_was_mended(backend: Backend) {
     assert_eq!(&*message.payload, "{\"m\":1}");
 }
 
-async fn a_discarded_message_lets_the_others_through(backend: Backend) {
-    let bench = Bench::new(backend).await;
+async fn a_discarded_message_lets_the_others_through(shape: Shape) {
+    let bench = Bench::new(shape).await;
     let key = key();
     let handler = bench.handler(first_refused(&Fault::default(), key));
     let consumer = bench.start(&handler);
@@ -181,8 +180,8 @@ async fn a_discarded_message_lets_the_others_through(backend: Backend) {
     assert_eq!(bench.done(key).await, [2, 3, 4]);
 }
 
-async fn a_message_that_fails_again_stays_parked(backend: Backend) {
-    let bench = Bench::new(backend).await;
+async fn a_message_that_fails_again_stays_parked(shape: Shape) {
+    let bench = Bench::new(shape).await;
     let (key, fault) = (key(), Fault::default());
     let handler = {
         let fault = fault.clone();
@@ -209,8 +208,8 @@ async fn a_message_that_fails_again_stays_parked(backend: Backend) {
     assert_eq!(bench.letters(key).await[0].id, before[1].id);
 }
 
-async fn what_is_discarded_while_it_fails_again_blocks_nobody(backend: Backend) {
-    let bench = Bench::new(backend).await;
+async fn what_is_discarded_while_it_fails_again_blocks_nobody(shape: Shape) {
+    let bench = Bench::new(shape).await;
     let key = key();
     let (begun, open) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let handler = {
@@ -246,8 +245,8 @@ async fn what_is_discarded_while_it_fails_again_blocks_nobody(backend: Backend) 
     assert_eq!(bench.parked(key).await, []);
 }
 
-async fn what_comes_while_parked_messages_are_tried_waits_its_turn(backend: Backend) {
-    let bench = Bench::new(backend).await;
+async fn what_comes_while_parked_messages_are_tried_waits_its_turn(shape: Shape) {
+    let bench = Bench::new(shape).await;
     let (key, fault) = (key(), Fault::default());
     let (begun, open) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let handler = {
@@ -283,8 +282,8 @@ async fn what_comes_while_parked_messages_are_tried_waits_its_turn(backend: Back
     assert_eq!(bench.parked(key).await, []);
 }
 
-async fn being_told_twice_to_try_again_tries_once(backend: Backend) {
-    let bench = Bench::new(backend).await;
+async fn being_told_twice_to_try_again_tries_once(shape: Shape) {
+    let bench = Bench::new(shape).await;
     let (key, fault) = (key(), Fault::default());
     let handler = bench.handler(first_refused(&fault, key));
     let consumer = bench.start(&handler);
@@ -303,8 +302,8 @@ async fn being_told_twice_to_try_again_tries_once(backend: Backend) {
     assert_eq!(bench.parked(key).await, []);
 }
 
-async fn being_told_about_another_consumer_does_nothing(backend: Backend) {
-    let bench = Bench::new(backend).await;
+async fn being_told_about_another_consumer_does_nothing(shape: Shape) {
+    let bench = Bench::new(shape).await;
     let key = key();
     let handler = bench.handler(first_refused(&Fault::default(), key));
     let consumer = bench.start(&handler);
@@ -322,8 +321,8 @@ async fn being_told_about_another_consumer_does_nothing(backend: Backend) {
     assert_eq!(bench.parked(key).await.len(), 1);
 }
 
-async fn d23_a_failure_leaves_nothing_in_the_inbox(backend: Backend) {
-    let bench = Bench::new(backend).await;
+async fn d23_a_failure_leaves_nothing_in_the_inbox(shape: Shape) {
+    let bench = Bench::new(shape).await;
     let key = key();
     let handler = bench.handler(|_, n, attempt| match (n, attempt) {
         (1, 1) => Act::Fail,

@@ -7,15 +7,15 @@ use mallbots_domain::{
     ordering::OrderStatus,
     saga::{SagaEvent, SagaState},
 };
-use mallbots_eventstore::{connect::Backend, message::MessageKind};
+use mallbots_eventstore::message::MessageKind;
 use mallbots_messaging::envelope::TIMED_OUT;
 
 use crate::{
     crew::Gate,
-    mall::{Mall, Shopper, new, on_each_database, options},
+    mall::{Mall, Shape, Shopper, in_each_shape, new, options},
 };
 
-on_each_database!(
+in_each_shape!(
     d31_a_step_nobody_answers_is_asked_for_again_and_gets_stuck,
     a_stuck_saga_goes_on_when_an_operator_says_so,
     only_a_stuck_saga_can_be_retried,
@@ -31,15 +31,15 @@ fn timeout() -> Duration {
 }
 
 /// A saga that waits for a depot where nobody works.
-async fn waiting(backend: Backend) -> (Mall, Shopper) {
-    let mall = Mall::closed(backend).await.with_crew(&["depot"]);
+async fn waiting(shape: Shape) -> (Mall, Shopper) {
+    let mall = Mall::closed(shape).await.with_crew(&["depot"]);
     let shopper = mall.settled_shopper().await;
     assert_eq!(mall.steps(shopper.saga()).await, ["create_order", "AuthorizeCustomer"]);
     (mall, shopper)
 }
 
-async fn stuck(backend: Backend) -> (Mall, Shopper) {
-    let (mall, shopper) = waiting(backend).await;
+async fn stuck(shape: Shape) -> (Mall, Shopper) {
+    let (mall, shopper) = waiting(shape).await;
     for _ in 0..5 {
         mall.advance(timeout()).await;
         mall.settle().await;
@@ -54,8 +54,8 @@ async fn asked(mall: &Mall) -> usize {
     everything.iter().filter(|it| &*it.name == "depot.CreateShoppingList").count()
 }
 
-async fn d31_a_step_nobody_answers_is_asked_for_again_and_gets_stuck(backend: Backend) {
-    let (mall, shopper) = waiting(backend).await;
+async fn d31_a_step_nobody_answers_is_asked_for_again_and_gets_stuck(shape: Shape) {
+    let (mall, shopper) = waiting(shape).await;
     let mut steps = vec!["create_order".to_owned(), "AuthorizeCustomer".to_owned()];
     for attempt in 1..=3 {
         assert_eq!(asked(&mall).await, attempt);
@@ -85,8 +85,8 @@ async fn d31_a_step_nobody_answers_is_asked_for_again_and_gets_stuck(backend: Ba
     mall.assert_quiet().await;
 }
 
-async fn a_stuck_saga_goes_on_when_an_operator_says_so(backend: Backend) {
-    let (mut mall, shopper) = stuck(backend).await;
+async fn a_stuck_saga_goes_on_when_an_operator_says_so(shape: Shape) {
+    let (mut mall, shopper) = stuck(shape).await;
     mall.retry_saga(shopper.saga()).await.unwrap();
     mall.settle().await;
     assert_eq!(asked(&mall).await, 4);
@@ -103,8 +103,8 @@ async fn a_stuck_saga_goes_on_when_an_operator_says_so(backend: Backend) {
     mall.assert_quiet().await;
 }
 
-async fn only_a_stuck_saga_can_be_retried(backend: Backend) {
-    let (mut mall, shopper) = waiting(backend).await;
+async fn only_a_stuck_saga_can_be_retried(shape: Shape) {
+    let (mut mall, shopper) = waiting(shape).await;
     let refusal = mall.retry_saga(shopper.saga()).await.unwrap_err();
     assert_eq!((refusal.reason, refusal.state), ("SAGA_NOT_STUCK", Some("RUNNING")));
     mall.crew().call_in("depot");
@@ -115,8 +115,8 @@ async fn only_a_stuck_saga_can_be_retried(backend: Backend) {
     assert_eq!(refusal.reason, "SAGA_NOT_FOUND");
 }
 
-async fn waits_between_tries_grow(backend: Backend) {
-    let (mall, shopper) = stuck(backend).await;
+async fn waits_between_tries_grow(shape: Shape) {
+    let (mall, shopper) = stuck(shape).await;
     let stream = shopper.saga().any();
     let events = mall.ledger().read_stream(stream, Default::default(), 100).await.unwrap();
     let mut longest = options().sagas.backoff.base;
@@ -132,8 +132,8 @@ async fn waits_between_tries_grow(backend: Backend) {
     assert_eq!(retried, 2);
 }
 
-async fn an_answer_that_comes_late_counts_once(backend: Backend) {
-    let (mut mall, shopper) = waiting(backend).await;
+async fn an_answer_that_comes_late_counts_once(shape: Shape) {
+    let (mut mall, shopper) = waiting(shape).await;
     mall.advance(timeout()).await;
     mall.settle().await;
     // The depot comes when it is about to be asked again.
@@ -158,8 +158,8 @@ async fn an_answer_that_comes_late_counts_once(backend: Backend) {
     mall.assert_quiet().await;
 }
 
-async fn an_answer_wakes_a_stuck_saga(backend: Backend) {
-    let (mut mall, shopper) = stuck(backend).await;
+async fn an_answer_wakes_a_stuck_saga(shape: Shape) {
+    let (mut mall, shopper) = stuck(shape).await;
     mall.crew().call_in("depot");
     mall.settle().await;
     assert_eq!(mall.order_status(&shopper).await, Some(OrderStatus::Approved));
@@ -167,8 +167,8 @@ async fn an_answer_wakes_a_stuck_saga(backend: Backend) {
     mall.assert_quiet().await;
 }
 
-async fn timers_outlive_the_process(backend: Backend) {
-    let (mall, shopper) = waiting(backend).await;
+async fn timers_outlive_the_process(shape: Shape) {
+    let (mall, shopper) = waiting(shape).await;
     let due_at = mall.ledger().next_timer().await.unwrap();
     assert!(due_at.is_some());
     let mall = mall.reopened().await;
@@ -183,8 +183,8 @@ async fn timers_outlive_the_process(backend: Backend) {
     assert_eq!(steps[2..], ["CreateShoppingList late", "CreateShoppingList 2"]);
 }
 
-async fn a_timer_that_was_answered_does_not_fire(backend: Backend) {
-    let mall = Mall::open(backend).await;
+async fn a_timer_that_was_answered_does_not_fire(shape: Shape) {
+    let mall = Mall::open(shape).await;
     mall.settled_shopper().await;
     mall.advance(timeout() * 2).await;
     mall.settle().await;

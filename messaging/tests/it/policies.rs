@@ -17,12 +17,11 @@ use mallbots_domain::{
     },
     testing::money,
 };
-use mallbots_eventstore::connect::Backend;
 use mallbots_messaging::contexts;
 
-use crate::mall::{ABANDONED_AFTER, Mall, Shopper, TOTAL, new, on_each_database};
+use crate::mall::{ABANDONED_AFTER, Mall, Shape, Shopper, TOTAL, in_each_shape, new};
 
-on_each_database!(
+in_each_shape!(
     a_checked_out_basket_becomes_an_order,
     a_bot_that_sets_out_starts_the_order,
     a_list_that_is_brought_makes_the_order_ready_and_billed,
@@ -47,9 +46,9 @@ async fn again(mall: Mall) -> Mall {
     mall
 }
 
-async fn a_checked_out_basket_becomes_an_order(backend: Backend) {
+async fn a_checked_out_basket_becomes_an_order(shape: Shape) {
     // Nobody else is there to react to the order.
-    let mall = Mall::closed(backend).await.with_crew(&[
+    let mall = Mall::closed(shape).await.with_crew(&[
         "sagas",
         "notifications",
         "payments",
@@ -76,8 +75,8 @@ async fn a_checked_out_basket_becomes_an_order(backend: Backend) {
     assert_eq!(mall.events(shopper.order()).await, ["OrderCreated"]);
 }
 
-async fn a_bot_that_sets_out_starts_the_order(backend: Backend) {
-    let mall = Mall::open(backend).await;
+async fn a_bot_that_sets_out_starts_the_order(shape: Shape) {
+    let mall = Mall::open(shape).await;
     let shopper = mall.settled_shopper().await;
     let bot = mall.bot().await;
     mall.assign(&shopper, bot).await;
@@ -93,8 +92,8 @@ async fn a_bot_that_sets_out_starts_the_order(backend: Backend) {
     );
 }
 
-async fn a_list_that_is_brought_makes_the_order_ready_and_billed(backend: Backend) {
-    let mall = Mall::open(backend).await;
+async fn a_list_that_is_brought_makes_the_order_ready_and_billed(shape: Shape) {
+    let mall = Mall::open(shape).await;
     let shopper = mall.settled_shopper().await;
     let bot = mall.bot().await;
     mall.assign(&shopper, bot).await;
@@ -116,8 +115,8 @@ async fn a_list_that_is_brought_makes_the_order_ready_and_billed(backend: Backen
     assert_eq!(mall.events(shopper.invoice()).await, ["InvoiceCreated", "InvoiceAdjusted"]);
 }
 
-async fn d3_a_paid_invoice_takes_the_money_and_completes_the_order(backend: Backend) {
-    let mall = Mall::open(backend).await;
+async fn d3_a_paid_invoice_takes_the_money_and_completes_the_order(shape: Shape) {
+    let mall = Mall::open(shape).await;
     let shopper = mall.whole_life().await;
     assert_eq!(mall.order_status(&shopper).await, Some(OrderStatus::Completed));
     assert_eq!(mall.payment_status(shopper.payment).await, Some(PaymentStatus::Captured));
@@ -129,8 +128,8 @@ async fn d3_a_paid_invoice_takes_the_money_and_completes_the_order(backend: Back
     );
 }
 
-async fn d4_what_becomes_of_an_order_is_told(backend: Backend) {
-    let mall = Mall::open(backend).await;
+async fn d4_what_becomes_of_an_order_is_told(shape: Shape) {
+    let mall = Mall::open(shape).await;
     let completed = mall.whole_life().await;
     let rejected = mall.shopper_with(1).await;
     mall.check_out(&rejected).await;
@@ -151,9 +150,9 @@ async fn d4_what_becomes_of_an_order_is_told(backend: Backend) {
     }
 }
 
-async fn d11_payments_hear_that_an_order_was_canceled(backend: Backend) {
+async fn d11_payments_hear_that_an_order_was_canceled(shape: Shape) {
     // No saga is there to release it; it was never bound to the order.
-    let mall = Mall::closed(backend).await.with_crew(&["sagas"]);
+    let mall = Mall::closed(shape).await.with_crew(&["sagas"]);
     let shopper = mall.settled_shopper().await;
     mall.cancel(&shopper).await;
     mall.settle().await;
@@ -164,8 +163,8 @@ async fn d11_payments_hear_that_an_order_was_canceled(backend: Backend) {
     mall.assert_quiet().await;
 }
 
-async fn a_payment_is_let_go_for_its_own_customer_only(backend: Backend) {
-    let mall = Mall::open(backend).await;
+async fn a_payment_is_let_go_for_its_own_customer_only(shape: Shape) {
+    let mall = Mall::open(shape).await;
     let Shopper { customer, payment, .. } = mall.shopper().await;
     let order: OrderId = new();
     let stranger = mall.customer().await;
@@ -184,9 +183,9 @@ async fn a_payment_is_let_go_for_its_own_customer_only(backend: Backend) {
         .unwrap();
 }
 
-async fn what_no_policy_can_do_is_parked(backend: Backend) {
+async fn what_no_policy_can_do_is_parked(shape: Shape) {
     // The money is gone when the invoice is paid: somebody must look.
-    let mall = Mall::open(backend).await;
+    let mall = Mall::open(shape).await;
     let shopper = mall.settled_shopper().await;
     let bot = mall.bot().await;
     mall.assign(&shopper, bot).await;
@@ -215,8 +214,8 @@ async fn what_no_policy_can_do_is_parked(backend: Backend) {
     assert_eq!(mall.order_status(&next).await, Some(OrderStatus::Approved));
 }
 
-async fn a_basket_nobody_touches_is_cleared_away(backend: Backend) {
-    let mall = Mall::open(backend).await;
+async fn a_basket_nobody_touches_is_cleared_away(shape: Shape) {
+    let mall = Mall::open(shape).await;
     let customer = mall.customer().await;
     let (empty, full) = (mall.empty_basket(customer).await, mall.full_basket(customer).await);
     mall.advance(ABANDONED_AFTER - Duration::from_micros(1)).await;
@@ -236,8 +235,8 @@ async fn a_basket_nobody_touches_is_cleared_away(backend: Backend) {
     again(mall).await;
 }
 
-async fn each_change_to_a_basket_winds_its_timer_anew(backend: Backend) {
-    let mall = Mall::open(backend).await;
+async fn each_change_to_a_basket_winds_its_timer_anew(shape: Shape) {
+    let mall = Mall::open(shape).await;
     let customer = mall.customer().await;
     let product = mall.product(100).await;
     let basket = mall.empty_basket(customer).await;
@@ -259,8 +258,8 @@ async fn each_change_to_a_basket_winds_its_timer_anew(backend: Backend) {
     assert_eq!(mall.basket_status(basket).await, Some(BasketStatus::Abandoned));
 }
 
-async fn a_basket_that_is_closed_is_not_cleared_away(backend: Backend) {
-    let mall = Mall::open(backend).await;
+async fn a_basket_that_is_closed_is_not_cleared_away(shape: Shape) {
+    let mall = Mall::open(shape).await;
     let shopper = mall.settled_shopper().await;
     let canceled = mall.full_basket(shopper.customer).await;
     mall.act(|unit| contexts::baskets::cancel(unit, canceled).boxed()).await.unwrap();
@@ -271,8 +270,8 @@ async fn a_basket_that_is_closed_is_not_cleared_away(backend: Backend) {
     assert_eq!(mall.basket_status(canceled).await, Some(BasketStatus::Canceled));
 }
 
-async fn a_basket_touched_when_its_time_was_up_stays(backend: Backend) {
-    let mut mall = Mall::staffed(backend).await;
+async fn a_basket_touched_when_its_time_was_up_stays(shape: Shape) {
+    let mut mall = Mall::staffed(shape).await;
     let hold = mall.gate().hold_named(contexts::baskets::ABANDON);
     let customer = mall.customer().await;
     let (touched, bought) = (mall.full_basket(customer).await, mall.full_basket(customer).await);

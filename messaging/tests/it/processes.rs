@@ -4,16 +4,15 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use mallbots_domain::ordering::OrderStatus;
 use mallbots_eventstore::{
-    connect::Backend,
     ledger::{Ledger, LedgerOptions},
     message::{MessageKind, Position},
 };
-use mallbots_messaging::{notifier::Notifier, post::Post, timers};
+use mallbots_messaging::{consumer::Office, notifier::Notifier, post::Post, timers};
 use mallbots_testing::ledgers::Tasks;
 
 use crate::{
     crew::Consumer,
-    mall::{Mall, in_time, options},
+    mall::{Mall, Shape, in_time, options},
     scripted::{Act, Bench, Scripted, key},
 };
 
@@ -62,7 +61,7 @@ async fn heard(ledger: &Ledger, head: Position) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn d16_of_two_posts_each_message_takes_effect_once() {
-    let mall = Mall::open(Backend::Postgres).await;
+    let mall = Mall::open(Shape::Postgres).await;
     let other = Other::open(&mall).await;
     let mut shoppers = Vec::new();
     for n in 0..10 {
@@ -109,7 +108,7 @@ async fn d16_of_two_posts_each_message_takes_effect_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_of_two_posts_may_end_at_any_time() {
-    let mall = Mall::open(Backend::Postgres).await;
+    let mall = Mall::open(Shape::Postgres).await;
     let mut shoppers = Vec::new();
     for _ in 0..3 {
         let other = Other::open(&mall).await;
@@ -130,7 +129,7 @@ async fn one_of_two_posts_may_end_at_any_time() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_two_consumers_each_message_takes_effect_once() {
-    let mut bench = Bench::new(Backend::Postgres).await;
+    let mut bench = Bench::new(Shape::Postgres).await;
     // Checkpoints move as fast as they can; they linger as they do by default.
     bench.options.checkpoint_every = Duration::from_millis(1);
     bench.options.linger = mallbots_messaging::consumer::ConsumerOptions::default().linger;
@@ -142,7 +141,8 @@ async fn of_two_consumers_each_message_takes_effect_once() {
     };
     let one = bench.start(&bench.handler(script));
     let handler: Arc<_> = Scripted::new(&ledger, script);
-    let other = Consumer::start(&ledger, handler, &bench.options, &bench.tasks);
+    let other =
+        Consumer::start(&Office::embedded(ledger.clone()), handler, &bench.options, &bench.tasks);
 
     let keys: Vec<_> = (0..10).map(|_| key()).collect();
     for n in 0..30 {
@@ -166,7 +166,7 @@ async fn of_two_consumers_each_message_takes_effect_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn both_processes_are_told_what_to_try_again() {
-    let bench = Bench::new(Backend::Postgres).await;
+    let bench = Bench::new(Shape::Postgres).await;
     let (ledger, tasks) = bench.test.another(LedgerOptions::default()).await.unwrap();
     let mended = Arc::new(std::sync::atomic::AtomicBool::new(false));
     let script = || {
@@ -177,8 +177,12 @@ async fn both_processes_are_told_what_to_try_again() {
         }
     };
     let one = bench.start(&bench.handler(script()));
-    let other =
-        Consumer::start(&ledger, Scripted::new(&ledger, script()), &bench.options, &bench.tasks);
+    let other = Consumer::start(
+        &Office::embedded(ledger.clone()),
+        Scripted::new(&ledger, script()),
+        &bench.options,
+        &bench.tasks,
+    );
     let settle = async || {
         one.settle(bench.ledger()).await;
         heard(&ledger, bench.ledger().head()).await;
@@ -213,7 +217,7 @@ async fn both_processes_are_told_what_to_try_again() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_timer_fires_once_for_both() {
-    let mall = Mall::closed(Backend::Postgres).await.with_crew(&["depot"]);
+    let mall = Mall::closed(Shape::Postgres).await.with_crew(&["depot"]);
     let (ledger, ledger_tasks) = mall.test.another(LedgerOptions::default()).await.unwrap();
     let tasks = Tasks::default();
     tasks.tracker.spawn(timers::run(ledger.clone(), tasks.shutdown.clone()));
@@ -242,7 +246,7 @@ async fn a_timer_fires_once_for_both() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn d15_the_post_goes_on_when_the_database_comes_back() {
-    let mall = Mall::open(Backend::Postgres).await;
+    let mall = Mall::open(Shape::Postgres).await;
     let mut shoppers = Vec::new();
     for n in 0..6 {
         let shopper = mall.shopper().await;

@@ -6,15 +6,15 @@ use std::sync::{
 };
 
 use futures_util::FutureExt;
-use mallbots_eventstore::{connect::Backend, message::Position};
+use mallbots_eventstore::message::Position;
 use tokio::sync::Notify;
 
 use crate::{
-    mall::{Mall, in_time, on_each_database},
+    mall::{Mall, Shape, in_each_shape, in_time},
     scripted::{Act, Bench, key},
 };
 
-on_each_database!(
+in_each_shape!(
     the_checkpoint_stays_behind_the_lowest_message_at_work,
     what_was_handled_before_a_crash_is_not_handled_again,
     d17_the_inbox_is_pruned_behind_the_checkpoint,
@@ -27,8 +27,8 @@ on_each_database!(
     sagas_go_on_where_they_were,
 );
 
-async fn the_checkpoint_stays_behind_the_lowest_message_at_work(backend: Backend) {
-    let bench = Bench::new(backend).await;
+async fn the_checkpoint_stays_behind_the_lowest_message_at_work(shape: Shape) {
+    let bench = Bench::new(shape).await;
     let (slow, quick) = (key(), key());
     let open = Arc::new(Notify::new());
     let waits = open.clone();
@@ -61,8 +61,8 @@ async fn the_checkpoint_stays_behind_the_lowest_message_at_work(backend: Backend
     assert_eq!(bench.checkpoint().await, bench.ledger().head());
 }
 
-async fn what_was_handled_before_a_crash_is_not_handled_again(backend: Backend) {
-    let bench = Bench::new(backend).await;
+async fn what_was_handled_before_a_crash_is_not_handled_again(shape: Shape) {
+    let bench = Bench::new(shape).await;
     let keys: Vec<_> = (0..5).map(|_| key()).collect();
     let mut asked = 0;
     for round in 0..4 {
@@ -88,8 +88,8 @@ async fn what_was_handled_before_a_crash_is_not_handled_again(backend: Backend) 
     assert_eq!(bench.checkpoint().await, Position(0), "no checkpoint was ever saved");
 }
 
-async fn d17_the_inbox_is_pruned_behind_the_checkpoint(backend: Backend) {
-    let mut bench = Bench::new(backend).await;
+async fn d17_the_inbox_is_pruned_behind_the_checkpoint(shape: Shape) {
+    let mut bench = Bench::new(shape).await;
     let key = key();
     let handler = bench.handler(|_, _, _| Act::Do);
     let consumer = bench.start(&handler);
@@ -114,8 +114,8 @@ async fn d17_the_inbox_is_pruned_behind_the_checkpoint(backend: Backend) {
     assert_eq!(bench.done(key).await, [1, 2, 3, 4, 5, 6]);
 }
 
-async fn a_checkpoint_that_lingers_keeps_the_inbox(backend: Backend) {
-    let mut bench = Bench::new(backend).await;
+async fn a_checkpoint_that_lingers_keeps_the_inbox(shape: Shape) {
+    let mut bench = Bench::new(shape).await;
     bench.options.linger = std::time::Duration::from_hours(1);
     let key = key();
     let handler = bench.handler(|_, _, _| Act::Do);
@@ -123,10 +123,10 @@ async fn a_checkpoint_that_lingers_keeps_the_inbox(backend: Backend) {
     bench.ask_all(key, 1..=5).await;
     consumer.settle(bench.ledger()).await;
     consumer.stop().await;
-    let left = match backend {
+    let left = match shape {
         // A file is for one process: nobody can lag.
-        Backend::Sqlite => 0,
-        Backend::Postgres => 5,
+        Shape::Sqlite => 0,
+        Shape::Postgres | Shape::JetStream => 5,
     };
     assert_eq!(bench.inbox().await, left);
     bench.start(&handler).settle(bench.ledger()).await;
@@ -134,8 +134,8 @@ async fn a_checkpoint_that_lingers_keeps_the_inbox(backend: Backend) {
     assert_eq!(handler.tries(key).len(), 5, "what is in the inbox is not even tried");
 }
 
-async fn parked_keys_stay_parked(backend: Backend) {
-    let bench = Bench::new(backend).await;
+async fn parked_keys_stay_parked(shape: Shape) {
+    let bench = Bench::new(shape).await;
     let (bad, good) = (key(), key());
     let script = move |of, n, _| if of == bad && n == 1 { Act::Refuse } else { Act::Do };
     let consumer = bench.start(&bench.handler(script));
@@ -165,8 +165,8 @@ async fn parked_keys_stay_parked(backend: Backend) {
     assert_eq!(bench.letters(bad).await, []);
 }
 
-async fn what_was_handled_before_a_parked_message_is_not_parked_behind_it(backend: Backend) {
-    let bench = Bench::new(backend).await;
+async fn what_was_handled_before_a_parked_message_is_not_parked_behind_it(shape: Shape) {
+    let bench = Bench::new(shape).await;
     let key = key();
     let script = |_, n, _| match n {
         1 => Act::Nothing,
@@ -191,8 +191,8 @@ async fn what_was_handled_before_a_parked_message_is_not_parked_behind_it(backen
     assert_eq!(bench.letters(key).await, []);
 }
 
-async fn a_retried_message_is_not_handled_again_after_a_crash(backend: Backend) {
-    let bench = Bench::new(backend).await;
+async fn a_retried_message_is_not_handled_again_after_a_crash(shape: Shape) {
+    let bench = Bench::new(shape).await;
     let (key, mended) = (key(), Arc::new(AtomicBool::new(false)));
     let script = {
         let mended = mended.clone();
@@ -216,8 +216,8 @@ async fn a_retried_message_is_not_handled_again_after_a_crash(backend: Backend) 
     assert_eq!(bench.letters(key).await, []);
 }
 
-async fn a_discarded_message_does_not_come_back_after_a_crash(backend: Backend) {
-    let bench = Bench::new(backend).await;
+async fn a_discarded_message_does_not_come_back_after_a_crash(shape: Shape) {
+    let bench = Bench::new(shape).await;
     let key = key();
     let consumer =
         bench.start(&bench.handler(|_, n, _| if n == 1 { Act::Refuse } else { Act::Do }));
@@ -235,8 +235,8 @@ async fn a_discarded_message_does_not_come_back_after_a_crash(backend: Backend) 
     assert_eq!(bench.letters(key).await, []);
 }
 
-async fn an_order_to_try_again_outlives_a_crash(backend: Backend) {
-    let bench = Bench::new(backend).await;
+async fn an_order_to_try_again_outlives_a_crash(shape: Shape) {
+    let bench = Bench::new(shape).await;
     let key = key();
     let begun = Arc::new(Notify::new());
     let tells = begun.clone();
@@ -267,10 +267,10 @@ async fn an_order_to_try_again_outlives_a_crash(backend: Backend) {
     assert_eq!(bench.letters(key).await, []);
 }
 
-async fn sagas_go_on_where_they_were(backend: Backend) {
+async fn sagas_go_on_where_they_were(shape: Shape) {
     // Each context in turn is away, and the process ends meanwhile.
     for away in ["customers", "depot", "payments", "ordering", "sagas"] {
-        let mall = Mall::closed(backend).await.with_crew(&[away]);
+        let mall = Mall::closed(shape).await.with_crew(&[away]);
         let shopper = mall.settled_shopper().await;
         let mall = mall.reopened().await.with_crew(&[]);
         mall.settle().await;

@@ -6,14 +6,14 @@ use futures_util::{FutureExt, future::BoxFuture};
 use mallbots_domain::id::{BasketId, EntityId};
 use mallbots_eventstore::{
     append::{Append, NewMessage},
-    connect::Backend,
     dead_letters::{DeadLetter, DeadLetterChange, DeadLetterFilter, DeadLetterPage},
     ledger::Ledger,
     message::{MessageKind, Position, Recorded},
 };
 use mallbots_messaging::{
-    consumer::{ConsumerOptions, Delivery, Failure, Handler, outcome, undecodable},
+    consumer::{ConsumerOptions, Delivery, Failure, Handler, Office, outcome, undecodable},
     dead_letters::{discard, retry},
+    ranges::RANGES,
 };
 use mallbots_testing::ledgers::{Tasks, TestLedger};
 use sea_orm::{ConnectionTrait, Statement};
@@ -21,8 +21,9 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::{
+    courier::Streaming,
     crew::{Consumer, impatient},
-    mall::{in_time, new, request},
+    mall::{Shape, in_time, new, office, request},
 };
 
 const WORK: &str = "testing.Work";
@@ -143,18 +144,25 @@ impl Scripted {
 /// A ledger, and what the scripted consumer is asked and does.
 pub(crate) struct Bench {
     pub(crate) test: TestLedger,
+    pub(crate) streaming: Option<Streaming>,
     pub(crate) tasks: Tasks,
     pub(crate) options: ConsumerOptions,
 }
 
 impl Bench {
-    pub(crate) async fn new(backend: Backend) -> Self {
-        let test = TestLedger::open(backend).await.unwrap();
-        Self { test, tasks: Tasks::default(), options: impatient() }
+    pub(crate) async fn new(shape: Shape) -> Self {
+        let test = TestLedger::open(shape.backend()).await.unwrap();
+        let streaming = shape.streaming(&test.ledger).await;
+        Self { test, streaming, tasks: Tasks::default(), options: impatient() }
     }
 
     pub(crate) fn ledger(&self) -> &Ledger {
         &self.test.ledger
+    }
+
+    /// What consumers work with.
+    pub(crate) fn office(&self) -> Office {
+        office(self.ledger(), self.streaming.as_ref())
     }
 
     pub(crate) fn handler(
@@ -166,7 +174,7 @@ impl Bench {
 
     /// Starts a consumer with this handler.
     pub(crate) fn start(&self, handler: &Arc<Scripted>) -> Consumer {
-        Consumer::start(self.ledger(), handler.clone(), &self.options, &self.tasks)
+        Consumer::start(&self.office(), handler.clone(), &self.options, &self.tasks)
     }
 
     /// Asks for something.
@@ -266,8 +274,17 @@ impl Bench {
     pub(crate) async fn checkpoint(&self) -> Position {
         let checkpoints = self.ledger().checkpoints(NAME).await.unwrap();
         let lowest = checkpoints.iter().min().copied().unwrap();
-        assert!(checkpoints.iter().all(|it| *it == lowest));
+        // A desk has one for all its partitions.
+        let desks = if self.streaming.is_some() { usize::from(RANGES) } else { 1 };
+        for of_desk in checkpoints.chunks(checkpoints.len() / desks) {
+            assert!(of_desk.iter().all(|it| *it == of_desk[0]));
+        }
         lowest
+    }
+
+    /// The same, of the desk that works on this key.
+    pub(crate) async fn checkpoint_of(&self, key: BasketId) -> Position {
+        self.ledger().checkpoints(NAME).await.unwrap()[usize::from(key.any().partition())]
     }
 
     /// How many messages the inbox knows.

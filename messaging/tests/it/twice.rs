@@ -8,14 +8,14 @@ use mallbots_domain::{
     notifications::NotificationKind,
     ordering::{Order, OrderCommand},
 };
-use mallbots_eventstore::{connect::Backend, message::MessageKind};
+use mallbots_eventstore::message::MessageKind;
 
 use crate::{
     crew::{Gate, again},
-    mall::{Mall, Shopper, TOTAL, on_each_database, request},
+    mall::{Mall, Shape, Shopper, TOTAL, in_each_shape, request},
 };
 
-on_each_database!(
+in_each_shape!(
     every_action_and_compensation_done_twice_is_done_once,
     d33_what_was_said_long_ago_changes_nothing,
     what_was_said_is_not_said_again_under_its_id,
@@ -116,9 +116,9 @@ async fn story(mall: &Mall, shopper: &Shopper) -> BTreeMap<String, Vec<String>> 
     story
 }
 
-async fn every_action_and_compensation_done_twice_is_done_once(backend: Backend) {
-    let mut once = Mall::staffed(backend).await;
-    let mut twice = Mall::staffed(backend).await;
+async fn every_action_and_compensation_done_twice_is_done_once(shape: Shape) {
+    let mut once = Mall::staffed(shape).await;
+    let mut twice = Mall::staffed(shape).await;
     twice.gate().double();
     for way in WAYS {
         let shopper = go(&mut once, way).await;
@@ -135,8 +135,8 @@ async fn every_action_and_compensation_done_twice_is_done_once(backend: Backend)
     twice.assert_quiet().await;
 }
 
-async fn d33_what_was_said_long_ago_changes_nothing(backend: Backend) {
-    let mut mall = Mall::staffed(backend).await;
+async fn d33_what_was_said_long_ago_changes_nothing(shape: Shape) {
+    let mut mall = Mall::staffed(shape).await;
     for way in WAYS {
         go(&mut mall, way).await;
     }
@@ -153,8 +153,8 @@ async fn d33_what_was_said_long_ago_changes_nothing(backend: Backend) {
     mall.assert_quiet().await;
 }
 
-async fn what_was_said_is_not_said_again_under_its_id(backend: Backend) {
-    let mut mall = Mall::staffed(backend).await;
+async fn what_was_said_is_not_said_again_under_its_id(shape: Shape) {
+    let mut mall = Mall::staffed(shape).await;
     go(&mut mall, "ConfirmPayment").await;
     let head = mall.ledger().head();
     for message in mall.everything().await {
@@ -168,8 +168,8 @@ async fn what_was_said_is_not_said_again_under_its_id(backend: Backend) {
     assert_eq!(mall.ledger().head(), head);
 }
 
-async fn d27_reading_history_again_has_no_effect(backend: Backend) {
-    let mut mall = Mall::staffed(backend).await;
+async fn d27_reading_history_again_has_no_effect(shape: Shape) {
+    let mut mall = Mall::staffed(shape).await;
     for way in WAYS {
         go(&mut mall, way).await;
     }
@@ -182,8 +182,8 @@ async fn d27_reading_history_again_has_no_effect(backend: Backend) {
     }
 }
 
-async fn a_question_about_an_older_order_is_not_answered_again(backend: Backend) {
-    let mall = Mall::open(backend).await;
+async fn a_question_about_an_older_order_is_not_answered_again(shape: Shape) {
+    let mall = Mall::open(shape).await;
     let first = mall.settled_shopper().await;
     let second = Shopper {
         basket: mall.full_basket(first.customer).await,

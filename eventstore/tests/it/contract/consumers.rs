@@ -1,6 +1,6 @@
 //! What consumers keep: what they handled, how far they came, what they set aside.
 
-use std::pin::pin;
+use std::{collections::HashSet, ops::RangeInclusive, pin::pin};
 
 use futures_util::poll;
 use mallbots_domain::id::{DeadLetterId, EntityId, PARTITIONS};
@@ -84,6 +84,70 @@ pub(super) async fn the_inbox_is_pruned_behind_all_checkpoints(test: TestLedger)
     ledger.save_checkpoints("one", &[(0, Position(2))]).await.unwrap();
     assert_eq!(left("one").await, 2, "what lies behind the lowest checkpoint is forgotten");
     assert_eq!(left("two").await, 4, "another's inbox is its own");
+}
+
+pub(super) async fn a_range_has_its_own_checkpoints_and_inbox(test: TestLedger) {
+    let ledger = &test.ledger;
+    for _ in 0..40 {
+        ledger.append(write(new_id(), 0, &["asked"])).await.unwrap();
+    }
+    let asked = everything(ledger).await;
+    for message in &asked {
+        ledger.append(handled("one", message.message_id, message.position.0)).await.unwrap();
+    }
+    let of = |range: &RangeInclusive<u8>, after: i64| {
+        let of = asked.iter().filter(|it| range.contains(&it.partition()) && it.position.0 > after);
+        of.map(|it| it.message_id).collect::<HashSet<_>>()
+    };
+    let (range, other) = (16..=31, 32..=47);
+    assert_eq!(ledger.handled("one", &range).await.unwrap(), of(&range, 0));
+    ledger.save_checkpoint("one", &range, Position(25)).await.unwrap();
+    ledger.save_checkpoint("one", &range, Position(7)).await.unwrap();
+    assert_eq!(ledger.handled("one", &range).await.unwrap(), of(&range, 25));
+    assert_eq!(ledger.handled("one", &other).await.unwrap(), of(&other, 0));
+    let checkpoints = ledger.checkpoints("one").await.unwrap();
+    for (partition, position) in (0_u8..).zip(checkpoints) {
+        let expected = if range.contains(&partition) { 25 } else { 0 };
+        assert_eq!(position, Position(expected));
+    }
+    // Nothing is handled twice, in the inbox or passed.
+    for message in &asked {
+        let again = handled("one", message.message_id, message.position.0);
+        assert!(matches!(ledger.append(again).await, Err(AppendError::Handled)));
+    }
+}
+
+pub(super) async fn what_a_checkpoint_has_passed_is_handled(test: TestLedger) {
+    let ledger = &test.ledger;
+    for _ in 0..4 {
+        ledger.append(write(new_id(), 0, &["asked"])).await.unwrap();
+    }
+    let asked = everything(ledger).await;
+    let entry = |n: usize| InboxEntry {
+        consumer: "one",
+        message_id: asked[n].message_id,
+        position: asked[n].position,
+    };
+    let handle = |n: usize| Append { inbox: Some(entry(n)), ..write(new_id(), 0, &["done"]) };
+    let all: Vec<_> = (0..PARTITIONS).map(|partition| (partition, Position(2))).collect();
+    ledger.save_checkpoints("one", &all).await.unwrap();
+    for n in [0, 1] {
+        // Whoever was held up may come again, and again.
+        for _ in 0..2 {
+            assert!(matches!(ledger.append(handle(n)).await, Err(AppendError::Handled)));
+        }
+    }
+    ledger.append(handle(2)).await.unwrap();
+    // What was set aside has been passed, and is not handled yet.
+    let parked = letter("one", "key", 1);
+    ledger.park(&parked).await.unwrap();
+    let takes = vec![Take::DeadLetter { id: parked.id }];
+    ledger.append(Append { takes: takes.clone(), ..handle(0) }).await.unwrap();
+    assert!(matches!(
+        ledger.append(Append { takes, ..handle(0) }).await,
+        Err(AppendError::Gone | AppendError::Handled)
+    ));
+    assert_eq!(everything(ledger).await.len(), 6);
 }
 
 fn letter(consumer: &str, key: &str, position: i64) -> DeadLetter {
