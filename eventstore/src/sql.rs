@@ -296,12 +296,12 @@ pub(crate) const LEAVE: Sql = Sql {
 };
 /// What a consumer has handled in some partitions and not yet left behind.
 pub const HANDLED: Sql = Sql {
-    sqlite:
-        "SELECT i.message_id FROM inbox AS i CROSS JOIN messages AS m ON m.position = i.position
-        WHERE i.consumer = $1 AND m.partition + 0 BETWEEN $2 AND $3",
-    postgres: "SELECT i.message_id::text FROM inbox AS i JOIN messages AS m
-            ON m.position = i.position
-        WHERE i.consumer = $1 AND m.partition + 0 BETWEEN $2 AND $3",
+    sqlite: "SELECT message_id FROM inbox WHERE consumer = $1
+        AND (SELECT partition FROM messages AS m WHERE m.position = inbox.position)
+            BETWEEN $2 AND $3",
+    postgres: "SELECT message_id::text FROM inbox WHERE consumer = $1
+        AND (SELECT partition FROM messages AS m WHERE m.position = inbox.position)
+            BETWEEN $2 AND $3",
 };
 /// Forgets what a consumer handled before all of its checkpoints.
 pub const PRUNE_INBOX: Sql = Sql::both(

@@ -30,7 +30,7 @@ use mallbots_eventstore::{
 use sea_orm::{DbErr, RuntimeErr, sqlx::error::DatabaseError};
 use tokio::{
     select,
-    sync::watch,
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
     task::JoinSet,
     time::{self, Instant},
 };
@@ -278,12 +278,12 @@ impl Progress {
     }
 
     /// A part more, and who says how far it is.
-    fn add(&self, part: Part) -> PartProgress {
+    fn add(&self, part: Part, turns: &Arc<Semaphore>) -> Station {
         let (position, receiver) = watch::channel(Position::default());
         self.parts.send_modify(|parts| {
             parts.insert(part, receiver);
         });
-        PartProgress { position, origins: self.origins.clone() }
+        Station { position, origins: self.origins.clone(), turns: Arc::clone(turns) }
     }
 
     fn remove(&self, part: Part) {
@@ -293,10 +293,13 @@ impl Progress {
     }
 }
 
-/// What a desk says about itself.
-struct PartProgress {
+/// What a desk has in common with the consumer's others.
+struct Station {
+    /// Where it says how far it is.
     position: watch::Sender<Position>,
     origins: Arc<Origins>,
+    /// One for each key that may be worked on.
+    turns: Arc<Semaphore>,
 }
 
 /// Runs a handler until shutdown: on everything, if it is read from the
@@ -310,16 +313,17 @@ pub fn run<H: Handler>(
     shutdown: CancellationToken,
 ) -> impl Future<Output = anyhow::Result<()>> + Send + 'static {
     // Known before it begins: who waits for it must not miss it.
+    let turns = Arc::new(Semaphore::new(options.concurrency));
     let whole = match office.carrier {
-        Carrier::Ledger => Some(progress.add(Part::Whole)),
+        Carrier::Ledger => Some(progress.add(Part::Whole, &turns)),
         Carrier::JetStream(_) => None,
     };
     async move {
         match whole {
-            Some(progress) => {
-                at_desk(office, Part::Whole, handler, options, progress, shutdown).await
+            Some(station) => {
+                at_desk(office, Part::Whole, handler, options, station, shutdown).await
             }
-            None => at_desks(office, handler, options, progress, shutdown).await,
+            None => at_desks(office, handler, options, progress, turns, shutdown).await,
         }
     }
 }
@@ -330,6 +334,7 @@ async fn at_desks<H: Handler>(
     handler: Arc<H>,
     options: ConsumerOptions,
     progress: Progress,
+    turns: Arc<Semaphore>,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let name = handler.name();
@@ -347,9 +352,9 @@ async fn at_desks<H: Handler>(
         for range in held {
             at_work.entry(range).or_insert_with(|| {
                 let (stop, part) = (shutdown.child_token(), Part::Range(range));
-                let progress = progress.add(part);
+                let station = progress.add(part, &turns);
                 let (office, handler) = (office.clone(), Arc::clone(&handler));
-                let work = at_desk(office, part, handler, options.clone(), progress, stop.clone());
+                let work = at_desk(office, part, handler, options.clone(), station, stop.clone());
                 desks.spawn(async move { (range, work.await) });
                 stop
             });
@@ -398,10 +403,10 @@ async fn at_desk<H: Handler>(
     part: Part,
     handler: Arc<H>,
     options: ConsumerOptions,
-    progress: PartProgress,
+    station: Station,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
-    let PartProgress { position: progress, origins } = progress;
+    let Station { position: progress, origins, turns } = station;
     let (name, ledger) = (handler.name(), office.ledger);
     let mut failures = 0;
     let Beginning { checkpoints, parked, seen_before } = loop {
@@ -433,6 +438,7 @@ async fn at_desk<H: Handler>(
         queues: HashMap::new(),
         ready: VecDeque::new(),
         running: JoinSet::new(),
+        turns: Arc::clone(&turns),
         open: BTreeSet::new(),
         read_to: start,
     };
@@ -456,6 +462,10 @@ async fn at_desk<H: Handler>(
         select! {
             () = shutdown.cancelled() => break,
             Some(finished) = desk.running.join_next() => desk.finish(finished?).await,
+            // Another desk has given one up.
+            Ok(turn) = Arc::clone(&turns).acquire_owned(), if !desk.ready.is_empty() => {
+                desk.begin(turn);
+            }
             _ = save.tick() => {
                 let done_to = marks.mark(desk.done_to());
                 saved = save_checkpoint(&ledger, name, part, saved, done_to).await;
@@ -569,6 +579,7 @@ struct Desk<H> {
     /// Keys that could be worked on.
     ready: VecDeque<Uuid>,
     running: JoinSet<Finished>,
+    turns: Arc<Semaphore>,
     /// Positions not yet dealt with.
     open: BTreeSet<Position>,
     read_to: Position,
@@ -629,20 +640,33 @@ impl<H: Handler> Desk<H> {
 
     /// Starts work on keys that are ready.
     fn dispatch(&mut self) {
-        while self.running.len() < self.options.concurrency
-            && let Some(key) = self.ready.pop_front()
+        while !self.ready.is_empty()
+            && let Ok(turn) = Arc::clone(&self.turns).try_acquire_owned()
         {
+            self.begin(turn);
+        }
+    }
+
+    /// Starts work on one of them.
+    fn begin(&mut self, turn: OwnedSemaphorePermit) {
+        while let Some(key) = self.ready.pop_front() {
             match self.queues.get_mut(&key).and_then(VecDeque::pop_front) {
                 // A task of its own: what it holds while it waits, such as a
                 // connection, must not wait for the desk.
                 Some(delivery) => {
-                    self.running.spawn(attempt(
+                    let work = attempt(
                         Arc::clone(&self.handler),
                         self.options.clone(),
                         self.shutdown.clone(),
                         key,
                         delivery,
-                    ));
+                    );
+                    self.running.spawn(async move {
+                        let finished = work.await;
+                        drop(turn);
+                        finished
+                    });
+                    return;
                 }
                 None => {
                     self.queues.remove(&key);
