@@ -317,7 +317,7 @@ pub const PRUNE_RANGE: Sql = Sql {
         AND (SELECT partition FROM messages AS m WHERE m.position = inbox.position)
             BETWEEN $2 AND $3",
     postgres: "DELETE FROM inbox WHERE consumer = $1 AND position <= (
-            SELECT CASE WHEN count(*) = $3 - $2 + 1 THEN min(position) ELSE 0 END
+            SELECT CASE WHEN count(*) = $3::bigint - $2::bigint + 1 THEN min(position) ELSE 0 END
             FROM checkpoints WHERE consumer = $1 AND partition BETWEEN $2 AND $3)
         AND (SELECT partition FROM messages AS m WHERE m.position = inbox.position)
             BETWEEN $2 AND $3",
