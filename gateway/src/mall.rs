@@ -233,6 +233,9 @@ fn watch(readiness: &Readiness, ledger: &Ledger, reads: &Reads, views: DatabaseC
         let (views, (ledger, reads)) = (views.clone(), behind.clone());
         async move {
             views.ping().await.map_err(|_| "the read models do not answer".to_owned())?;
+            if let Some(halt) = reads.halted() {
+                return Err(halt.to_string());
+            }
             let lag = ledger.head().0 - reads.position().0;
             if lag > MOST_LAG {
                 return Err(format!("the read models are {lag} messages behind"));

@@ -8,6 +8,7 @@
 //! Read `contexts` for what the contexts can do, `inbound` for what makes them
 //! do it, `sagas` for the runner, and `consumer` for the engine under all.
 
+pub mod announcements;
 pub mod consumer;
 pub mod contexts;
 pub mod dead_letters;

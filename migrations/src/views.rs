@@ -6,6 +6,7 @@
 use sea_orm_migration::{prelude::*, sea_orm::DatabaseBackend};
 
 mod m0001_views;
+mod m0002_rebuilds;
 
 /// Brings the views' tables up to date.
 #[derive(Debug, Clone, Copy)]
@@ -14,7 +15,7 @@ pub struct ViewsMigrator;
 #[async_trait::async_trait]
 impl MigratorTrait for ViewsMigrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_views::Migration)]
+        vec![Box::new(m0001_views::Migration), Box::new(m0002_rebuilds::Migration)]
     }
 
     fn migration_table_name() -> DynIden {

@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use mallbots_domain::id::{AnyId, Kind};
 use mallbots_eventstore::message::Position;
+use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 
 /// A row that changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
     /// Which row; its kind says in which read model.
     pub id: AnyId,
@@ -51,25 +52,25 @@ pub struct Changed {
 pub enum Heard {
     /// Rows changed.
     Changed(Arc<Changed>),
-    /// More was announced than this subscriber took in: read again whatever
-    /// is watched.
+    /// More changed than this subscriber was told: it did not take everything
+    /// in, or an announcement was lost. Read again whatever is watched.
     Missed,
 }
 
 /// A place in the feed of changes.
 #[derive(Debug)]
-pub struct Changes(Option<broadcast::Receiver<Arc<Changed>>>);
+pub struct Changes(Option<broadcast::Receiver<Heard>>);
 
 impl Changes {
-    pub(crate) const fn new(receiver: Option<broadcast::Receiver<Arc<Changed>>>) -> Self {
+    pub(crate) const fn new(receiver: Option<broadcast::Receiver<Heard>>) -> Self {
         Self(receiver)
     }
 
-    /// The next announcement; `None` when the projector is gone. Nothing is
+    /// The next announcement; `None` when whoever would tell is gone. Nothing is
     /// lost if the wait is abandoned.
     pub async fn next(&mut self) -> Option<Heard> {
         match self.0.as_mut()?.recv().await {
-            Ok(changed) => Some(Heard::Changed(changed)),
+            Ok(heard) => Some(heard),
             Err(broadcast::error::RecvError::Lagged(_)) => Some(Heard::Missed),
             Err(broadcast::error::RecvError::Closed) => None,
         }

@@ -31,6 +31,7 @@ pub mod stores;
 pub mod timeline;
 
 pub mod changes;
+pub mod feed;
 pub mod parked;
 pub mod projector;
 pub mod rebuild;

@@ -9,6 +9,7 @@ pub(crate) mod retry;
 use std::{
     collections::HashSet,
     error::Error,
+    future::pending,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -28,17 +29,21 @@ use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, EntityTrait,
     QueryFilter, QuerySelect, TransactionTrait,
 };
-use tokio::sync::{mpsc, watch};
+use tokio::{
+    sync::{mpsc, watch},
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use self::{batch::Batch, checkpoints::Checkpoints, retry::Order};
 use crate::{
     changes::{Change, Changed},
     column::Text,
+    feed::{Announcer, Feed, HEARSAY, Halt},
     parked,
-    reads::{Announcer, Reads},
-    rebuild::{self, RebuildError, Rebuilds, Swap},
+    reads::Reads,
+    rebuild::{self, RebuildError, Swap},
     replay::Replay,
     table::{Additions, OnConflict},
     tables::Tables,
@@ -61,6 +66,12 @@ const PLAN_FOR_MANY_ROWS: &str = "SET LOCAL plan_cache_mode = force_generic_plan
 /// waits for it: a saga's next step comes within a millisecond or two, and
 /// every transaction that is saved is time for that step.
 const GATHER: Duration = Duration::from_millis(2);
+/// How long messages must fail to come before it is noted how far those went
+/// that change nothing: other processes know it from the checkpoints only.
+const IDLE: Duration = Duration::from_millis(50);
+/// A process that was stopped in the middle must not hold up the one that takes
+/// over: the server ends its transaction.
+pub(crate) const DO_NOT_DAWDLE: &str = "SET LOCAL idle_in_transaction_session_timeout = '2s'";
 /// The longest wait after the first failure, and after many.
 const WAITS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 
@@ -78,8 +89,6 @@ pub struct Projector {
     upcasters: Upcasters,
     clock: Clock,
     announcer: Announcer,
-    /// How many wait to see something.
-    hurried: watch::Receiver<usize>,
     checkpoints: Checkpoints,
     /// When the checkpoints of all partitions were last moved.
     all_moved_at: Instant,
@@ -89,19 +98,6 @@ pub struct Projector {
     parked: HashSet<AnyId>,
     /// Up to where everything is in the tables.
     reached: Position,
-    /// New tables that are to take the place of live ones.
-    swaps: mpsc::Receiver<Swap>,
-    /// What makes them.
-    workshop: Option<Workshop>,
-}
-
-/// What it takes to rebuild tables beside the projector.
-#[derive(Debug)]
-struct Workshop {
-    rebuilds: Rebuilds,
-    orders: mpsc::Receiver<&'static str>,
-    swap: mpsc::Sender<Swap>,
-    backend: Backend,
 }
 
 /// Why a batch was not taken in. Nothing of it was written; only if the commit
@@ -117,32 +113,47 @@ pub enum ProjectError {
 }
 
 impl Projector {
-    /// Opens the read side where it was left: its writer, and the counter for
-    /// everyone who asks.
+    /// Opens the read side where it was left, for a process that alone writes
+    /// to it: its writer, and the counter for everyone who asks.
     pub async fn open(views: &Database, ledger: &Ledger) -> Result<(Self, Reads), ProjectError> {
-        let (rebuilds, orders) = Rebuilds::new();
-        let (announcer, reads) = Reads::new(views, ledger.subscribe(), rebuilds.clone());
-        let (swap, swaps) = mpsc::channel(1);
+        let announcer = Announcer::new();
+        let reads =
+            Reads::new(views, ledger.subscribe(), ledger.clock().clone(), announcer.listening());
+        Ok((Self::telling(announcer, views, ledger).await?, reads))
+    }
+
+    /// The same, for one of several processes: what it writes it tells those
+    /// who read through the [`Feed`] of this process, and that tells the others.
+    pub async fn open_beside(
+        feed: &Feed,
+        views: &Database,
+        ledger: &Ledger,
+    ) -> Result<Self, ProjectError> {
+        Self::telling(feed.announcer().clone(), views, ledger).await
+    }
+
+    async fn telling(
+        announcer: Announcer,
+        views: &Database,
+        ledger: &Ledger,
+    ) -> Result<Self, ProjectError> {
         let backend = views.kind;
         let mut projector = Self {
             kind: backend,
             upcasters: ledger.upcasters().clone(),
             clock: ledger.clock().clone(),
             announcer,
-            hurried: reads.hurried(),
             checkpoints: Checkpoints::new(backend, CHECKPOINTS),
             all_moved_at: Instant::now(),
             tables: Tables::new(backend, ""),
             letters: Additions::new(backend, "", OnConflict::Replace),
             parked: HashSet::new(),
             reached: Position(0),
-            swaps,
-            workshop: Some(Workshop { rebuilds, orders, swap, backend }),
             db: views.write.clone(),
         };
         projector.resume().await?;
-        projector.announcer.reached(projector.position());
-        Ok((projector, reads))
+        projector.announcer.begin(projector.reached);
+        Ok(projector)
     }
 
     /// Behind which position there are messages to take in.
@@ -153,16 +164,47 @@ impl Projector {
 
     /// Follows the ledger until told to stop. What merely fails is tried
     /// again; what cannot be taken in is parked.
-    pub async fn run(mut self, ledger: Ledger, stop: CancellationToken) {
-        let mut failures = 0;
-        let workshop = self.workshop.take().map(|workshop| {
-            let Workshop { rebuilds, orders, swap, backend } = workshop;
-            rebuild::run(rebuilds, orders, swap, ledger.clone(), self.db.clone(), backend)
+    pub async fn run(self, ledger: Ledger, stop: CancellationToken) {
+        let (_always, may_write) = watch::channel(true);
+        self.run_while(ledger, may_write, stop).await;
+    }
+
+    /// The same, while this process is the one that may write: when it may not
+    /// it stands by, and takes over from what is committed when it may again.
+    pub async fn run_while(
+        mut self,
+        ledger: Ledger,
+        mut may_write: watch::Receiver<bool>,
+        stop: CancellationToken,
+    ) {
+        // Between two statements is as good a place to stop as any: what is not
+        // committed is taken in again.
+        let all = Box::pin(async {
+            // Whoever would say so is gone: it never may again.
+            while allowed(&mut may_write).await {
+                tokio::select! {
+                    () = no_longer(may_write.clone()) => {
+                        info!("another process writes the read models");
+                    }
+                    () = self.work(&ledger) => return,
+                }
+            }
         });
+        stop.run_until_cancelled(all).await;
+    }
+
+    /// Follows the ledger, and rebuilds what it is asked to, until the ledger
+    /// is closed.
+    async fn work(&mut self, ledger: &Ledger) {
+        let (swap, mut swaps) = mpsc::channel(1);
+        let (announcer, db, backend) = (self.announcer.clone(), self.db.clone(), self.kind);
+        let rebuilds = rebuild::run(announcer.asked(), swap, ledger, &db, backend);
         let follow = async {
+            let mut failures = 0;
             loop {
-                match self.follow(&ledger, &mut failures).await {
+                match self.follow(ledger, &mut swaps, &mut failures).await {
                     Setback::Closed => return,
+                    Setback::Halted => pending().await,
                     Setback::Overtaken => debug!("another projector was faster"),
                     Setback::Failed(cause) => {
                         warn!(error = &*cause as &dyn Error, failures, "the views stand still");
@@ -172,40 +214,62 @@ impl Projector {
                 tokio::time::sleep(wait_after(failures)).await;
             }
         };
-        // Between two statements is as good a place to stop as any: what is not
-        // committed is taken in again.
-        let all = Box::pin(async {
-            tokio::join!(follow, async {
-                if let Some(workshop) = workshop {
-                    workshop.await;
-                }
-            })
-        });
-        stop.run_until_cancelled(all).await;
+        tokio::select! {
+            () = follow => {}
+            () = rebuilds => {}
+        }
     }
 
     /// Goes on from what is committed, until something comes in between. While
     /// one batch is written the next is read.
-    async fn follow(&mut self, ledger: &Ledger, failures: &mut u32) -> Setback {
+    async fn follow(
+        &mut self,
+        ledger: &Ledger,
+        swaps: &mut mpsc::Receiver<Swap>,
+        failures: &mut u32,
+    ) -> Setback {
+        let known = self.announcer.seen();
         if let Err(error) = self.resume().await {
             return error.into();
         }
+        if self.announcer.note(known, self.checkpoints.most()).is_err() {
+            return Setback::Halted;
+        }
+        if let Err(halt) = self.known_to(ledger).await {
+            self.announcer.halt(halt);
+            return Setback::Halted;
+        }
+        // Others may have written since.
+        self.announcer.heard_all(self.reached);
         let tail = ledger.tail(self.position());
-        let hurried = self.hurried.clone();
+        let hurried = self.announcer.hurry().subscribe();
         let (batches, read) = mpsc::channel(1);
+        let announcer = self.announcer.clone();
         tokio::select! {
-            setback = self.keep_up(ledger, read, failures) => setback,
+            biased;
+            () = announcer.halted() => Setback::Halted,
+            setback = self.keep_up(ledger, read, swaps, failures) => setback,
             () = read_ahead(tail, hurried, batches) => Setback::Closed,
         }
+    }
+
+    /// That the ledger goes as far as the tables.
+    async fn known_to(&self, ledger: &Ledger) -> Result<(), Halt> {
+        let tables = self.checkpoints.most();
+        let mut head = ledger.subscribe();
+        let heard = timeout(HEARSAY, head.wait_for(|head| *head >= tables)).await.is_ok();
+        if heard { Ok(()) } else { Err(Halt::LedgerBehind { tables, ledger: ledger.head() }) }
     }
 
     async fn keep_up(
         &mut self,
         ledger: &Ledger,
         mut read: mpsc::Receiver<Result<Vec<Arc<Recorded>>, StoreError>>,
+        swaps: &mut mpsc::Receiver<Swap>,
         failures: &mut u32,
     ) -> Setback {
         loop {
+            let unsettled = self.reached > self.checkpoints.most();
             tokio::select! {
                 Some(messages) = read.recv() => {
                     let messages = match messages {
@@ -217,14 +281,19 @@ impl Projector {
                     }
                     *failures = 0;
                 }
-                Some(swap) = self.swaps.recv() => {
-                    let Swap { live, next, reply } = swap;
-                    let swapped = self.swap_in(ledger, &live, next).await;
+                Some(swap) = swaps.recv() => {
+                    let Swap { run, next, reply } = swap;
+                    let swapped = self.swap_in(ledger, &run, next).await;
                     let setback = swapped.is_err();
                     // Whoever asked may have gone.
                     let _ = reply.send(swapped);
                     if setback {
                         return Setback::Overtaken;
+                    }
+                }
+                () = tokio::time::sleep(IDLE), if unsettled => {
+                    if let Err(error) = self.settle().await {
+                        return error.into();
                     }
                 }
                 else => return Setback::Closed,
@@ -286,13 +355,12 @@ impl Projector {
         }
 
         let all = full || self.all_moved_at.elapsed() >= IDLE_PARTITIONS;
-        if batch.is_empty() && !all {
-            self.reached = end.max(self.reached);
-            self.announcer.reached(end);
+        let behind = self.checkpoints.before(end);
+        if batch.is_empty() && (!all || behind.is_empty()) {
+            self.arrived(end, Vec::new());
             return Ok(());
         }
-        let moved: Vec<u8> =
-            if all { Checkpoints::all() } else { batch.partitions.iter().copied().collect() };
+        let moved: Vec<u8> = if all { behind } else { batch.partitions.iter().copied().collect() };
 
         let transaction = self.begin().await?;
         self.checkpoints.move_to(&transaction, &moved, end).await?;
@@ -312,23 +380,36 @@ impl Projector {
         Ok(())
     }
 
+    /// Notes how far the messages went that changed nothing.
+    async fn settle(&mut self) -> Result<(), ProjectError> {
+        let to = self.reached;
+        let moved = self.checkpoints.before(to);
+        self.checkpoints.move_to(&self.db, &moved, to).await?;
+        self.all_moved_at = Instant::now();
+        self.committed(&moved, to, Vec::new());
+        Ok(())
+    }
+
     /// Brings new tables to where the live ones stand and puts them in their
     /// place, in one transaction.
     async fn swap_in(
         &mut self,
         ledger: &Ledger,
-        live: &[&'static str],
-        mut next: Replay,
+        run: &rebuild::Run,
+        next: Replay,
     ) -> Result<Position, RebuildError> {
         let to = self.reached;
-        let all = Checkpoints::all();
         let transaction = self.db.begin().await?;
+        if self.kind == Backend::Postgres {
+            transaction.execute_unprepared(DO_NOT_DAWDLE).await?;
+        }
         // Nobody else writes until this is done.
-        self.checkpoints.move_to(&transaction, &all, to).await?;
-        rebuild::swap_in(&mut next, &transaction, ledger, self.kind, live, to).await?;
+        let moved = Checkpoints::all();
+        self.checkpoints.move_to(&transaction, &moved, to).await?;
+        run.swap_in(&transaction, next, ledger, to).await?;
         transaction.commit().await?;
         self.tables.clear();
-        self.checkpoints.moved(&all, to);
+        self.committed(&moved, to, Vec::new());
         Ok(to)
     }
 
@@ -372,7 +453,9 @@ impl Projector {
     async fn begin(&self) -> Result<DatabaseTransaction, DbErr> {
         let transaction = self.db.begin().await?;
         if self.kind == Backend::Postgres {
-            transaction.execute_unprepared(PLAN_FOR_MANY_ROWS).await?;
+            transaction
+                .execute_unprepared(&format!("{PLAN_FOR_MANY_ROWS}; {DO_NOT_DAWDLE}"))
+                .await?;
         }
         Ok(transaction)
     }
@@ -387,9 +470,31 @@ impl Projector {
 
     fn committed(&mut self, partitions: &[u8], to: Position, rows: Vec<Change>) {
         self.checkpoints.moved(partitions, to);
-        self.reached = to.max(self.reached);
-        self.announcer.announce(Changed { position: to, rows });
+        let most = self.checkpoints.most();
+        // It is never less than was known.
+        let _ = self.announcer.note(Position(0), most);
+        self.arrived(to, rows);
     }
+
+    /// Says how far the tables are now and what changed on the way.
+    fn arrived(&mut self, at: Position, rows: Vec<Change>) {
+        let before = self.reached;
+        if at > before || !rows.is_empty() {
+            self.reached = at.max(before);
+            self.announcer.announce(before, Changed { position: at, rows });
+        }
+    }
+}
+
+/// Waits until this process may write. Whether it ever will.
+async fn allowed(may_write: &mut watch::Receiver<bool>) -> bool {
+    may_write.wait_for(|may| *may).await.is_ok()
+}
+
+/// Waits until this process may not write any more.
+async fn no_longer(mut may_write: watch::Receiver<bool>) {
+    // Whoever would say that it may is gone.
+    let _ = may_write.wait_for(|may| !*may).await;
 }
 
 /// Reads on as long as somebody takes what was read.
@@ -409,13 +514,14 @@ async fn read_ahead(
         }
         let somebody_waits = hurried.wait_for(|waiting| *waiting > 0);
         // Either is a reason to go on.
-        let _ = tokio::time::timeout(GATHER, somebody_waits).await;
+        let _ = timeout(GATHER, somebody_waits).await;
     }
 }
 
 /// Why the projector did not get on.
 enum Setback {
     Closed,
+    Halted,
     Overtaken,
     Failed(Box<dyn Error + Send + Sync>),
 }

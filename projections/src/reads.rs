@@ -5,6 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use mallbots_domain::id::Kind;
 use mallbots_eventstore::{
+    clock::Clock,
     connect::{Backend, Database},
     message::Position,
 };
@@ -12,12 +13,13 @@ use sea_orm::{
     ColumnTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter,
     sea_query::{Expr, ExprTrait, Func, Query, extension::postgres::PgFunc},
 };
-use tokio::sync::{broadcast, watch};
+use tokio::sync::watch;
 
 use crate::{
-    changes::{Changed, Changes},
+    changes::Changes,
+    feed::{Halt, Listening},
     parked,
-    rebuild::{RebuildError, Rebuilds},
+    rebuild::{self, ALL, RebuildError, RebuildStatus},
     row::Row,
     tables::READ_MODELS,
 };
@@ -57,37 +59,9 @@ pub struct ProjectionStatus {
     pub parked: u64,
     /// How far a rebuild of it has come, from 0 to 1, while there is one.
     pub rebuilding: Option<f64>,
-}
-
-/// How many announcements a subscriber may be behind before it has missed some.
-const ANNOUNCEMENTS: usize = 1024;
-
-/// The projector's end of the counter.
-#[derive(Debug)]
-pub(crate) struct Announcer {
-    progress: watch::Sender<Position>,
-    changes: broadcast::Sender<Arc<Changed>>,
-}
-
-impl Announcer {
-    /// Says what was committed.
-    pub(crate) fn announce(&self, changed: Changed) {
-        let position = changed.position;
-        if !changed.rows.is_empty() {
-            // An error only says that nobody listens.
-            let _ = self.changes.send(Arc::new(changed));
-        }
-        self.reached(position);
-    }
-
-    /// Says how far the tables are. Never goes back.
-    pub(crate) fn reached(&self, position: Position) {
-        self.progress.send_if_modified(|reached| {
-            let on = position > *reached;
-            *reached = position.max(*reached);
-            on
-        });
-    }
+    /// How its last rebuild went, or goes: of it alone or of all, whichever
+    /// was asked for last.
+    pub rebuild: Option<RebuildStatus>,
 }
 
 /// Somebody waits to see something.
@@ -104,49 +78,39 @@ impl Drop for Hurry {
 #[derive(Debug, Clone)]
 pub struct Reads {
     db: DatabaseConnection,
+    /// Only to ask for rebuilds with.
+    write: DatabaseConnection,
     backend: Backend,
-    progress: watch::Receiver<Position>,
+    clock: Clock,
     head: watch::Receiver<Position>,
-    /// How many wait for what the projector takes in next.
-    hurry: Arc<watch::Sender<usize>>,
-    changes: broadcast::WeakSender<Arc<Changed>>,
-    rebuilds: Rebuilds,
+    listening: Listening,
 }
 
 impl Reads {
     pub(crate) fn new(
         views: &Database,
         head: watch::Receiver<Position>,
-        rebuilds: Rebuilds,
-    ) -> (Announcer, Self) {
-        let (progress, _) = watch::channel(Position(0));
-        let (changes, _) = broadcast::channel(ANNOUNCEMENTS);
-        let reads = Self {
-            db: views.read.clone(),
-            backend: views.kind,
-            progress: progress.subscribe(),
-            head,
-            hurry: Arc::default(),
-            changes: changes.downgrade(),
-            rebuilds,
-        };
-        (Announcer { progress, changes }, reads)
+        clock: Clock,
+        listening: Listening,
+    ) -> Self {
+        let (db, write, backend) = (views.read.clone(), views.write.clone(), views.kind);
+        Self { db, write, backend, clock, head, listening }
     }
 
     /// Up to where everything is in the tables.
     #[must_use]
     pub fn position(&self) -> Position {
-        *self.progress.borrow()
+        self.listening.progress.borrow().reached
     }
 
     /// Waits until the tables have reached a position.
     pub async fn reached(&self, want: Position, timeout: Duration) -> Result<(), StaleRead> {
-        let mut progress = self.progress.clone();
-        let _hurry = (want > *progress.borrow()).then(|| self.hurry());
-        let reached = progress.wait_for(|&position| position >= want);
+        let mut progress = self.listening.progress.clone();
+        let _hurry = (want > progress.borrow().reached).then(|| self.hurry());
+        let reached = progress.wait_for(|progress| progress.reached >= want);
         match tokio::time::timeout(timeout, reached).await {
             Ok(Ok(_)) => Ok(()),
-            // Too late, or the projector is gone.
+            // Too late, or whoever would tell is gone.
             Ok(Err(_)) | Err(_) => Err(StaleRead { have: self.position(), want }),
         }
     }
@@ -155,41 +119,52 @@ impl Reads {
     /// gathers before it is taken in: for those who wait to see something.
     #[must_use]
     pub fn hurry(&self) -> Hurry {
-        self.hurry.send_modify(|waiting| *waiting += 1);
-        Hurry(Arc::clone(&self.hurry))
-    }
-
-    /// How many are in a hurry.
-    pub(crate) fn hurried(&self) -> watch::Receiver<usize> {
-        self.hurry.subscribe()
+        self.listening.hurry.send_modify(|waiting| *waiting += 1);
+        Hurry(Arc::clone(&self.listening.hurry))
     }
 
     /// What changes from now on.
     #[must_use]
     pub fn changes(&self) -> Changes {
-        Changes::new(self.changes.upgrade().map(|changes| changes.subscribe()))
+        Changes::new(self.listening.changes.upgrade().map(|changes| changes.subscribe()))
+    }
+
+    /// Why nothing is written to the tables any more, if that is so.
+    #[must_use]
+    pub fn halted(&self) -> Option<Halt> {
+        *self.listening.halt.borrow()
     }
 
     /// How each read model stands.
     pub async fn projections(&self) -> Result<Vec<ProjectionStatus>, ReadError> {
         let parked = parked::counts(self, None).await?;
+        let mut rebuilds = rebuild::statuses(&self.db).await?;
+        let of_all = rebuilds.remove(ALL);
         let position = self.position();
         let lag = self.head.borrow().0.saturating_sub(position.0).try_into().unwrap_or_default();
         let status = |&(name, kind): &(&'static str, Option<Kind>)| {
             let of_kind = parked.iter().filter(|(key, _)| Some(key.kind) == kind);
             let parked = of_kind.map(|(_, count)| count).sum();
-            let underway = self.rebuilds.underway().filter(|underway| underway.name == name);
-            let rebuilding = underway.map(|underway| underway.share);
-            ProjectionStatus { name, position, lag, parked, rebuilding }
+            let rebuilds = rebuilds.get(name).cloned().into_iter().chain(of_all.clone());
+            let rebuild =
+                rebuilds.max_by_key(|rebuild| (rebuild.is_underway(), rebuild.requested_at));
+            let underway = rebuild.as_ref().filter(|rebuild| rebuild.is_underway());
+            let rebuilding = underway.map(RebuildStatus::share);
+            ProjectionStatus { name, position, lag, parked, rebuilding, rebuild }
         };
         Ok(READ_MODELS.iter().map(status).collect())
     }
 
-    /// Begins to fill a read model anew from the ledger, beside the live one.
-    /// It is swapped in when it has caught up; [`projections`](Self::projections)
-    /// says how far it is. There is one rebuild at a time.
-    pub fn rebuild(&self, name: &str) -> Result<(), RebuildError> {
-        self.rebuilds.begin(name)
+    /// Asks for a read model to be filled anew from the ledger, beside the live
+    /// one, or for all of them under the name [`ALL`]. Whichever process writes
+    /// the tables does it and swaps the new ones in when they have caught up;
+    /// [`projections`](Self::projections) says how far it is. There is one
+    /// rebuild at a time.
+    pub async fn rebuild(&self, name: &str) -> Result<(), RebuildError> {
+        let head = *self.head.borrow();
+        rebuild::ask(&self.write, self.backend, name, head, self.clock.now()).await?;
+        self.listening.asked.notify_one();
+        Ok(())
     }
 
     pub(crate) const fn db(&self) -> &DatabaseConnection {

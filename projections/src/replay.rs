@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Tables that are being filled from the beginning.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Replay {
     tables: Tables,
     upcasters: Upcasters,

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// The rows of a table that a batch works on.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Table<P: Projection> {
     sql: Sql,
     rows: HashMap<Uuid, Slot<P::Model>>,
@@ -26,7 +26,7 @@ pub(crate) struct Table<P: Projection> {
     changed: Vec<Uuid>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Slot<M> {
     row: Option<M>,
     changed: bool,
@@ -142,7 +142,7 @@ impl<P: Projection> Table<P> {
 }
 
 /// The rows that a batch adds to a table without reading any.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Additions<E: EntityTrait> {
     sql: Sql,
     rows: Vec<E::Model>,
@@ -188,7 +188,7 @@ pub(crate) enum OnConflict {
 
 /// The statements of one table. They are the same whatever is loaded or
 /// written, so the database parses them once: everything is in one parameter.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Sql {
     backend: Backend,
     load: String,

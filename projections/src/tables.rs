@@ -48,7 +48,7 @@ pub(crate) const READ_MODELS: [(&str, Option<Kind>); 12] = [
 ];
 
 /// Every table of the read side.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Tables {
     stores: Table<stores::Entity>,
     products: Table<products::Entity>,
@@ -67,7 +67,7 @@ pub(crate) struct Tables {
 }
 
 /// Where orders stand whose rows the batch does not need otherwise.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Standing {
     sql: String,
     backend: Backend,

@@ -28,7 +28,7 @@ use serde::Serialize;
 
 use crate::{
     baskets, bots, column::Text, customers, invoices, notifications, orders, parked, payments,
-    products, projector, replay::Replay, sagas, shopping_lists, stores, timeline,
+    products, projector, replay::Replay, sagas, shopping_lists, stores, tables::families, timeline,
 };
 
 /// How many differing rows of a table are told one by one.
@@ -179,7 +179,14 @@ async fn compare_in(
 
     let snapshot = match views.kind {
         Backend::Postgres => {
-            views.read.begin_with_config(Some(IsolationLevel::RepeatableRead), None).await?
+            let level = Some(IsolationLevel::RepeatableRead);
+            let snapshot = views.read.begin_with_config(level, None).await?;
+            // Before the first look: a table that is swapped in later would
+            // seem to be empty.
+            let tables: Vec<_> = families().into_iter().flat_map(|(_, tables)| tables).collect();
+            let keep = format!("LOCK TABLE {} IN ACCESS SHARE MODE", tables.join(", "));
+            snapshot.execute_unprepared(&keep).await?;
+            snapshot
         }
         Backend::Sqlite => views.read.begin().await?,
     };

@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use async_graphql::{
-    Context, Description, ID, InputObject, Object, Result, SimpleObject, Subscription,
+    Context, Description, Enum, ID, InputObject, Object, Result, SimpleObject, Subscription,
 };
 use async_stream::try_stream;
 use futures_util::{FutureExt, Stream};
@@ -18,6 +18,7 @@ use mallbots_projections::{
     page::{Key, Take},
     parked::{self, CONSUMER, ParkedRow},
     reads::ProjectionStatus,
+    rebuild::{ALL, RebuildState, RebuildStatus},
 };
 
 use super::{
@@ -59,6 +60,67 @@ impl Projection {
     /// How far a rebuild of it has come, from 0 to 1, while there is one.
     async fn rebuilding(&self) -> Option<f64> {
         self.0.rebuilding
+    }
+
+    /// How its last rebuild went, or goes: of it alone or of all.
+    async fn rebuild(&self) -> Option<Rebuild> {
+        self.0.rebuild.clone().map(Rebuild)
+    }
+}
+
+/// Where a rebuild stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "RebuildState", name = "RebuildState")]
+pub enum RebuildStateName {
+    /// It was asked for and waits for the projector.
+    Requested,
+    /// New tables are being filled.
+    Running,
+    /// The new tables are the live ones.
+    Done,
+    /// It was given up; the live tables are as they were.
+    Failed,
+}
+
+/// How a rebuild of a read model goes, or went.
+#[derive(Debug, Clone, Description)]
+pub struct Rebuild(RebuildStatus);
+
+#[Object(use_type_description)]
+impl Rebuild {
+    /// Where it stands.
+    async fn state(&self) -> RebuildStateName {
+        self.0.state.into()
+    }
+
+    /// Up to where the new tables are filled.
+    async fn done(&self) -> Position {
+        Position(self.0.done)
+    }
+
+    /// Where the ledger ended when that was last looked at.
+    async fn total(&self) -> Position {
+        Position(self.0.total)
+    }
+
+    /// How often it was begun: again when a projector stopped while it was at it.
+    async fn attempts(&self) -> i32 {
+        self.0.attempts
+    }
+
+    /// What went wrong last.
+    async fn error(&self) -> Option<&str> {
+        self.0.error.as_deref()
+    }
+
+    /// When it was asked for.
+    async fn requested_at(&self) -> DateTime {
+        DateTime(self.0.requested_at)
+    }
+
+    /// When it was over.
+    async fn ended_at(&self) -> Option<DateTime> {
+        self.0.ended_at.map(DateTime)
     }
 }
 
@@ -354,7 +416,7 @@ pub struct DiscardDeadLetterInput {
 /// A read model to be rebuilt.
 #[derive(Debug, InputObject)]
 pub struct RebuildProjectionInput {
-    /// What it is called, such as `orders`.
+    /// What it is called, such as `orders`; or `all`, for every one of them in one go.
     name: String,
     /// The client's own mark, returned.
     client_mutation_id: Option<String>,
@@ -453,9 +515,13 @@ impl OperationMutations {
         #[graphql(desc = "Which read model.")] input: RebuildProjectionInput,
     ) -> Result<RebuildProjectionPayload> {
         let services = ctx.services();
-        services.reads.rebuild(&input.name).for_client()?;
-        let statuses = services.reads.projections().await.for_client()?;
-        let status = statuses.into_iter().find(|status| status.name == input.name);
+        services.reads.rebuild(&input.name).await.for_client()?;
+        let mut statuses = services.reads.projections().await.for_client()?.into_iter();
+        let status = if input.name == ALL {
+            statuses.next().map(|first| ProjectionStatus { name: ALL, ..first })
+        } else {
+            statuses.find(|status| status.name == input.name)
+        };
         let projection = Projection(status.ok_or_else(|| ids::not_found("projection"))?);
         let position = Position(services.ledger.head());
         let client_mutation_id = input.client_mutation_id;

@@ -179,7 +179,7 @@ pub(super) fn occurred_then(letter: &ParkedRow) -> Occurred {
 }
 
 /// An error with all its causes, in one line.
-pub(super) fn chain(error: &dyn Error) -> String {
+pub(crate) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -56,6 +56,12 @@ impl Checkpoints {
         (0..PARTITIONS).collect()
     }
 
+    /// Those of all partitions that are not as far as this.
+    pub(super) fn before(&self, to: Position) -> Vec<u8> {
+        let is_before = |&partition: &u8| self.positions[usize::from(partition)] < to.0;
+        (0..PARTITIONS).filter(is_before).collect()
+    }
+
     /// Reads them anew, and begins those that are not there.
     pub(super) async fn read(&mut self, db: &impl ConnectionTrait) -> Result<(), DbErr> {
         let begin = match self.backend {

@@ -142,7 +142,7 @@ impl<P: Sync> Library<P> {
 }
 
 /// The same history, as far as an append can write it.
-fn append(batch: &[Arc<Recorded>]) -> Append {
+pub(crate) fn append(batch: &[Arc<Recorded>]) -> Append {
     let mut streams: Vec<StreamWrite> = Vec::new();
     let mut sent = Vec::new();
     for message in batch {

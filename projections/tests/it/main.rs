@@ -25,6 +25,7 @@ mod library;
 mod mall;
 mod parking;
 mod plans;
+mod processes;
 mod queries;
 mod rebuild;
 mod rows;
