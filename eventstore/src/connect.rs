@@ -213,6 +213,48 @@ impl Database {
         })
     }
 
+    /// Opens a file only to look at it, also while a process works with it.
+    pub async fn sqlite_read_only(path: &Path) -> Result<Self, StoreError> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .read_only(true)
+            .foreign_keys(false)
+            .busy_timeout(Duration::from_secs(5))
+            .log_statements(LOGGED_AT)
+            .log_slow_statements(LevelFilter::Off, Duration::MAX);
+        let pool = sqlite_pool(SQLITE_READERS).connect_with(options).await.map_err(broken)?;
+        let connection = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool);
+        Ok(Self {
+            kind: Backend::Sqlite,
+            write: connection.clone(),
+            read: connection.clone(),
+            reserved: connection,
+            replica: None,
+            path: Some(path.into()),
+        })
+    }
+
+    /// Connects to a server only to look at it, for as long as that takes.
+    pub async fn postgres_read_only(url: &str) -> Result<Self, StoreError> {
+        let options = postgres_options(url)?.options([
+            ("default_transaction_read_only", "on"),
+            ("idle_in_transaction_session_timeout", "0"),
+        ]);
+        let limits =
+            PoolLimits { connections: 4, statement_timeout: Duration::ZERO, ..PoolLimits::WORK };
+        let pool = postgres_pool(&options, limits);
+        drop(pool.acquire().await.map_err(broken)?);
+        let connection = SqlxPostgresConnector::from_sqlx_postgres_pool(pool);
+        Ok(Self {
+            kind: Backend::Postgres,
+            write: connection.clone(),
+            read: connection.clone(),
+            reserved: connection,
+            replica: None,
+            path: None,
+        })
+    }
+
     /// Closes every connection, once those in use are given back.
     pub async fn close(&self) -> Result<(), StoreError> {
         if let Some(replica) = &self.replica {

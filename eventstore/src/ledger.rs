@@ -52,6 +52,8 @@ struct Inner {
     appends: mpsc::Sender<Work>,
     loads: mpsc::Sender<Wanted>,
     turns: Turns,
+    /// Whether it is only looked at, and does not know where it ends.
+    is_read_only: bool,
     /// Held by the one who reads on for all who follow the tail.
     filling: tokio::sync::Mutex<()>,
 }
@@ -182,6 +184,36 @@ impl Ledger {
                 appends,
                 loads,
                 turns: Turns::default(),
+                is_read_only: false,
+                filling: tokio::sync::Mutex::default(),
+            }),
+            lane: Lane::Work,
+        })
+    }
+
+    /// A ledger only to read from, whoever else works with it: it has no tasks,
+    /// its head stands still, and what would be appended or loaded is refused
+    /// as [`StoreError::Closed`].
+    pub async fn read_only(
+        database: Database,
+        clock: Clock,
+        options: LedgerOptions,
+    ) -> Result<Self, StoreError> {
+        let heads = sql::fetch(&database, Lane::Work, &sql::HEAD, &[], sql::int).await?;
+        let head = Position(heads.first().copied().unwrap_or_default());
+        // Nobody is at the other ends.
+        let ((appends, _), (loads, _)) = (mpsc::channel(1), mpsc::channel(1));
+        Ok(Self {
+            inner: Arc::new(Inner {
+                database,
+                clock,
+                shared: Arc::new(Shared::new(head, options.tail_capacity, options.cache_capacity)),
+                options,
+                tracker: TaskTracker::new(),
+                appends,
+                loads,
+                turns: Turns::default(),
+                is_read_only: true,
                 filling: tokio::sync::Mutex::default(),
             }),
             lane: Lane::Work,
@@ -268,8 +300,8 @@ impl Ledger {
         // What is in the file before this process has digested it is nobody's
         // business yet: the states in memory would be older than the messages.
         let end = match self.inner.database.kind {
-            Backend::Sqlite => self.head().0,
-            Backend::Postgres => i64::MAX,
+            Backend::Sqlite if !self.inner.is_read_only => self.head().0,
+            Backend::Sqlite | Backend::Postgres => i64::MAX,
         };
         let args = [Arg::int(after.0), Arg::int(end), Arg::int(limit)];
         let messages = self.find(&sql::READ, &args).await?;

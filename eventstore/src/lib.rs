@@ -22,6 +22,7 @@ pub mod tail;
 pub mod unit;
 
 pub mod answers;
+pub mod audit;
 pub mod checkpoints;
 pub mod dead_letters;
 pub mod leases;

@@ -1,9 +1,16 @@
 //! What can be typed after `mallbots`.
 
+pub mod dlq;
+pub mod verify;
+
+mod asking;
+mod bar;
+
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 
+use self::{dlq::DlqCommand, verify::VerifyArgs};
 use crate::config::{LogFormat, duration, listen};
 
 /// A shopping mall served by robots.
@@ -39,6 +46,14 @@ pub enum Command {
     Demo(DemoArgs),
     /// Keeps a running mall busy, and tells how it did.
     Busywork(BusyworkArgs),
+    /// Checks that everything holds that must hold of a mall's data.
+    ///
+    /// The databases are only read, and the mall may be open meanwhile.
+    #[command(after_help = verify::HELP)]
+    Verify(VerifyArgs),
+    /// What is parked in a running mall because it could not be handled.
+    #[command(subcommand)]
+    Dlq(DlqCommand),
 }
 
 const AFTER_HELP: &str = "\
@@ -52,6 +67,8 @@ Examples:
   mallbots --roles commands --contexts depot   one process of several that share PostgreSQL
   DATABASE_URL=postgres://… mallbots migrate   the tables, before the first server starts
   mallbots schema > schema.graphql         the schema, for tools
+  mallbots verify                          whether everything holds that must hold
+  mallbots dlq list                        what could not be handled
 
 Settings without an option come from the environment or the file, for example
 MALLBOTS_CURRENCY or `currency` in the file:

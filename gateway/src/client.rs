@@ -4,6 +4,7 @@
 //! The load generator, the demonstration and the tests come in through this,
 //! as anybody else would. What may be asked for stands in [`operations`].
 
+pub mod operating;
 pub mod operations;
 
 mod subscription;

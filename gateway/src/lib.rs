@@ -25,3 +25,4 @@ pub mod demo;
 pub mod graphql;
 pub mod health;
 pub mod mall;
+pub mod verify;

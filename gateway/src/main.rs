@@ -9,7 +9,7 @@ use anyhow::Context;
 use clap::Parser;
 use mallbots_gateway::{
     busywork,
-    cli::{Cli, Command},
+    cli::{self, Cli, Command},
     config::Config,
     demo, health, mall, startup, telemetry,
 };
@@ -33,6 +33,14 @@ fn main() -> ExitCode {
             block_on(busywork::command(&args)).unwrap_or_else(|error| fail(&error, 1))
         }
         Command::Health => configured(&cli, &[], |config| block_on(health::command(config))),
+        Command::Verify(args) => match settings(&cli, &[]) {
+            // Here 1 says that something was found.
+            Ok(config) => block_on(cli::verify::command(&args, &config))
+                .unwrap_or_else(|error| fail(&error, WRONG_USAGE)),
+            Err(error) => fail(&error, WRONG_USAGE),
+        },
+        Command::Dlq(command) => block_on(async { Ok(cli::dlq::command(&command).await) })
+            .unwrap_or_else(|error| fail(&error, 1)),
         Command::Schema => print(&startup::sdl()).unwrap_or_else(|error| fail(&error, 1)),
     }
 }
@@ -43,10 +51,14 @@ fn configured(
     defaults: &[(&str, &str)],
     work: impl Fn(&Config) -> anyhow::Result<ExitCode>,
 ) -> ExitCode {
-    match Config::load_over(defaults, &cli.settings, std::env::vars()) {
+    match settings(cli, defaults) {
         Ok(config) => work(&config).unwrap_or_else(|error| fail(&error, 1)),
-        Err(error) => fail(&error.into(), WRONG_USAGE),
+        Err(error) => fail(&error, WRONG_USAGE),
     }
+}
+
+fn settings(cli: &Cli, defaults: &[(&str, &str)]) -> anyhow::Result<Config> {
+    Ok(Config::load_over(defaults, &cli.settings, std::env::vars())?)
 }
 
 fn migrate(config: &Config) -> anyhow::Result<ExitCode> {

@@ -30,6 +30,7 @@ pub mod shopping_lists;
 pub mod stores;
 pub mod timeline;
 
+pub mod audit;
 pub mod changes;
 pub mod feed;
 pub mod parked;

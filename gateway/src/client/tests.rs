@@ -300,6 +300,12 @@ async fn every_operation_fits_the_schema() {
     fits(start_shopping(list_id)).await;
     fits(pick_item(list_id, store_id, product_id, 1)).await;
     fits(complete_shopping_list(list_id, &[shortage])).await;
+
+    let letter = "deadletter_01h455vb4pex5vsknk084sn02q";
+    fits(operating::dead_letters(1, None)).await;
+    fits(operating::dead_letter(letter)).await;
+    fits(operating::retry_dead_letter(letter, Some("{}"))).await;
+    fits(operating::discard_dead_letter(letter)).await;
 }
 
 #[tokio::test]

@@ -22,8 +22,10 @@ use mallbots_domain::{
     ordering::OrderStatus,
 };
 use mallbots_eventstore::connect::{Database, Durability};
-use mallbots_gateway::client::{
-    CallError, Client, IdempotencyKey, Problem, Subscription, operations::Operation,
+use mallbots_gateway::{
+    cli::SettingsArgs,
+    client::{CallError, Client, IdempotencyKey, Problem, Subscription, operations::Operation},
+    config::Config,
 };
 use mallbots_testing::postgres;
 use sea_orm::ConnectionTrait;
@@ -31,7 +33,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{
-    io::{AsyncBufReadExt, BufReader},
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     process::{Child, Command},
     time::timeout,
 };
@@ -149,6 +151,39 @@ impl Mall {
         admin.close().await.unwrap();
     }
 
+    /// Its settings, for who looks into what it keeps.
+    pub(crate) fn config(&self) -> Config {
+        let data = self.data.path().display().to_string();
+        let data = [("MALLBOTS_DATA".to_owned(), data)];
+        let environment = self.settings.iter().cloned().chain(data);
+        Config::load(&SettingsArgs::default(), environment).unwrap()
+    }
+
+    /// Runs one of the program's other commands beside it, with its settings.
+    pub(crate) async fn command(&self, arguments: &[&str], input: &str) -> Ended {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mallbots"));
+        command
+            .args(arguments)
+            .env_remove("DATABASE_URL")
+            .env("MALLBOTS_DATA", self.data.path())
+            .envs(self.settings.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        let mut child = command.spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        // It may not want to hear it.
+        let _ = stdin.write_all(input.as_bytes()).await;
+        drop(stdin);
+        let output = within("the command to end", child.wait_with_output()).await.unwrap();
+        Ended {
+            code: output.status.code(),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
     /// Asks it over plain HTTP for something that is not GraphQL.
     pub(crate) async fn get(&self, path: &str) -> (u16, String) {
         let url = self.client.url().join(path).unwrap();
@@ -189,6 +224,22 @@ impl Drop for Mall {
                 eprintln!("---- the end of the log of the mall {what}:\n{}", tail.join("\n"));
             }
         }
+    }
+}
+
+/// How a command ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Ended {
+    /// What it printed, as JSON.
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 }
 

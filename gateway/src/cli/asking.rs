@@ -1,0 +1,150 @@
+//! What the commands share that ask a running mall.
+
+use std::{
+    error::Error,
+    fmt::Write as _,
+    io::{self, Write},
+    process::ExitCode,
+    time::Duration,
+};
+
+use clap::Args;
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::client::{CallError, Client, SetupError, operations::Operation};
+
+/// How long a mall may be away before a command gives up.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The exit code when the mall refused, or could not do what it was asked.
+const REFUSED: u8 = 1;
+/// The exit code when the mall could not be reached.
+const UNREACHABLE: u8 = 3;
+
+/// The exit codes, as the help tells them.
+pub(crate) const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  the mall refused, or it did not go well; the message says why
+  2  wrong usage
+  3  the mall cannot be reached";
+
+/// Which mall is asked, and how the answer is told.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct MallArgs {
+    /// The mall's GraphQL
+    #[arg(long, default_value = "http://127.0.0.1:8080/graphql")]
+    pub url: String,
+
+    /// Prints the answer as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Why a command came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum AskError {
+    /// The address is none.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    /// The mall did not answer, or not as hoped.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// Something on this side.
+    #[error("{0}")]
+    Here(String),
+    /// The answer cannot be shown.
+    #[error("writing the answer")]
+    Write(#[from] io::Error),
+}
+
+/// A mall, and how its answers are told.
+pub(super) struct Mall {
+    client: Client,
+    /// Whether answers are told as JSON.
+    pub(super) json: bool,
+}
+
+impl Mall {
+    pub(super) fn of(args: &MallArgs) -> Result<Self, AskError> {
+        Ok(Self { client: Client::new(&args.url)?, json: args.json })
+    }
+
+    /// Asks, and asks again while the mall is away for a moment.
+    pub(super) async fn ask<T: DeserializeOwned>(
+        &self,
+        operation: &Operation<T>,
+    ) -> Result<T, AskError> {
+        Ok(self.client.insist(operation, PATIENCE, |_| {}).await?)
+    }
+
+    /// Prints an answer: as JSON, or in the words for people.
+    pub(super) fn tell<T: Serialize + ?Sized>(
+        &self,
+        answer: &T,
+        in_words: impl FnOnce(&T) -> String,
+    ) -> Result<(), AskError> {
+        let text = if self.json {
+            let json = serde_json::to_string_pretty(answer);
+            json.map_err(|error| AskError::Here(error.to_string()))? + "\n"
+        } else {
+            in_words(answer)
+        };
+        Ok(io::stdout().write_all(text.as_bytes())?)
+    }
+}
+
+/// How a command ended, for the shell.
+pub(super) fn ended(done: Result<bool, AskError>) -> ExitCode {
+    let error = match done {
+        Ok(true) => return ExitCode::SUCCESS,
+        Ok(false) => return ExitCode::from(REFUSED),
+        Err(error) => error,
+    };
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let _ = write!(text, ": {error}");
+        cause = error.source();
+    }
+    // With standard error gone there is nobody to tell.
+    let _ = writeln!(io::stderr(), "mallbots: {text}");
+    ExitCode::from(match error {
+        AskError::Call(CallError::Unreachable(_)) => UNREACHABLE,
+        AskError::Setup(_) => 2,
+        AskError::Call(_) | AskError::Here(_) | AskError::Write(_) => REFUSED,
+    })
+}
+
+/// A table for people: columns as wide as what is in them.
+pub(super) fn table<const N: usize>(header: [&str; N], rows: &[[String; N]]) -> String {
+    let mut widths = header.map(|name| name.chars().count());
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
+    let mut text = String::new();
+    let mut line = |cells: [&str; N]| {
+        let padded = cells.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
+        let line = padded.collect::<Vec<_>>().join("  ");
+        text.push_str(line.trim_end());
+        text.push('\n');
+    };
+    line(header);
+    for row in rows {
+        line(row.each_ref().map(String::as_str));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_is_as_wide_as_what_is_in_it() {
+        let rows = [["orders".to_owned(), "7".to_owned()], ["q".to_owned(), String::new()]];
+        assert_eq!(table(["NAME", "LAG"], &rows), "NAME    LAG\norders  7\nq\n");
+    }
+}
