@@ -1,28 +1,38 @@
 //! Opens the rooms behind the door and connects them: databases, ledger, post,
 //! library.
 
-use std::time::Duration;
+mod checks;
+
+use std::{collections::BTreeSet, time::Duration};
 
 use anyhow::{Context as _, bail};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use mallbots_eventstore::{
     clock::Clock,
-    connect::{Database, Durability, PostgresOptions},
+    connect::{Backend, Database, Durability, PostgresOptions},
     ledger::{Ledger, LedgerOptions},
 };
 use mallbots_messaging::{
+    announcements::Announcements,
+    intake::{Carrier, JetStream},
+    leases::{LeaseKeeper, LeaseOptions},
+    nats::Nats,
     notifier::{Notifier, Webhook},
     post::{Post, PostOptions},
+    relay::{self, RelayOptions, RelayStatus},
     sagas::SagaOptions,
 };
 use mallbots_migrations::{LedgerMigrator, ViewsMigrator, up};
 use mallbots_projections::{projector::Projector, reads::Reads};
-use sea_orm::DatabaseConnection;
+use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
 use crate::{
-    config::{Config, Currency, duties::Role},
+    config::{
+        Config, Currency,
+        duties::{Duties, Role},
+    },
     graphql::{
         cursor::CursorKey,
         scalars::CurrencyCode,
@@ -37,9 +47,14 @@ const READ_BACK: Duration = Duration::from_secs(2);
 /// again under the same key.
 const ANSWERS_KEPT: Duration = Duration::from_hours(7 * 24);
 /// How often it is looked for answers that are too old.
-const TIDYING: Duration = Duration::from_hours(1);
-/// How far the library may be behind before the process says it is not ready.
-const MOST_LAG: i64 = 10_000;
+const TIDIED_EVERY: Duration = Duration::from_hours(1);
+
+/// What one process does for all, by the names of the leases.
+const RELAY: &str = "relay";
+/// Writing the read models; what changed in them is announced by that name too.
+const VIEWS: &str = "views";
+/// Forgetting what is too old.
+const TIDYING: &str = "tidying";
 
 /// Where the mall is kept.
 #[derive(Debug)]
@@ -121,36 +136,34 @@ pub async fn open(
             tracker.wait().await;
         }
     });
+    checks::of_ledger(readiness, &ledger);
 
-    let (projector, reads) =
-        Projector::open(&views, &ledger).await.context("opening the read models")?;
-    lifecycle.spawn("projector", {
-        let ledger = ledger.clone();
-        move |stop| async move {
-            projector.run(ledger, stop).await;
-            Ok(())
-        }
-    });
-
+    let nats = connect_nats(config, lifecycle).await?;
+    if let Some(nats) = &nats {
+        checks::of_nats(readiness, nats);
+    }
+    let rooms = Rooms {
+        config,
+        lifecycle,
+        readiness,
+        keeper: keep_leases(&ledger, lifecycle),
+        ledger,
+        views,
+        nats,
+    };
+    rooms.start_relay();
+    let reads = rooms.start_library().await?;
     let sagas = SagaOptions {
         step_timeout: config.sagas.step_timeout,
         attempts: config.sagas.retries.saturating_add(1),
         ..SagaOptions::default()
     };
-    let post = start_post(config, &ledger, sagas, lifecycle)?;
-    lifecycle.spawn("tidying", {
-        let ledger = ledger.clone();
-        move |stop| async move {
-            stop.run_until_cancelled(tidy(&ledger)).await;
-            Ok(())
-        }
-    });
-    watch(readiness, &ledger, &reads, views.reserved.clone());
+    let post = rooms.start_post(sagas)?;
+    rooms.start_tidying();
 
+    let Rooms { ledger, .. } = rooms;
     info!(position = ledger.head().0, roles = %config.duties, "the mall is open");
-    if !config.duties.has(Role::Gateway) {
-        return Ok(None);
-    }
+    let Some(reads) = reads.filter(|_| config.duties.has(Role::Gateway)) else { return Ok(None) };
     let secret = cursor_secret(config, &ledger).await?;
     Ok(Some(Services::new(Inner {
         cursors: CursorKey::new(&secret).context("taking the cursor secret")?,
@@ -167,41 +180,176 @@ pub async fn open(
     })))
 }
 
-fn start_post(
-    config: &Config,
-    ledger: &Ledger,
-    sagas: SagaOptions,
-    lifecycle: &Lifecycle,
-) -> anyhow::Result<Post> {
-    let notifier = match &config.webhook {
-        None => Notifier::Log,
-        Some(webhook) => {
-            let url = webhook.url.parse().context("reading the webhook's address")?;
-            Notifier::Webhook(Webhook::new(url, webhook.secret.expose())?)
-        }
-    };
-    let options = PostOptions { sagas, ..PostOptions::default() };
-    #[cfg(feature = "test-support")]
-    let options = crate::failpoint::hurried(options, config);
-    let (tracker, stopping) = (TaskTracker::new(), CancellationToken::new());
-    let post = Post::start(ledger, notifier, &options, &tracker, &stopping);
-    lifecycle.spawn("post", move |stop| async move {
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = stopping.cancelled() => bail!("a part of the post has stopped"),
-        }
-        stopping.cancel();
-        tracker.close();
-        tracker.wait().await;
-        Ok(())
+/// Begins to connect to NATS, if there is one. That it is away is no reason
+/// not to open.
+async fn connect_nats(config: &Config, lifecycle: &Lifecycle) -> anyhow::Result<Option<Nats>> {
+    let Some(settings) = &config.nats else { return Ok(None) };
+    let options = settings.options(format!("mallbots {}", config.duties));
+    let nats = Nats::connect(&options).await.context("connecting to NATS")?;
+    lifecycle.on_close("nats", {
+        let nats = nats.clone();
+        async move { nats.close().await }
     });
-    Ok(post)
+    Ok(Some(nats))
+}
+
+/// Has this process's leases kept until its tasks have stopped.
+fn keep_leases(ledger: &Ledger, lifecycle: &Lifecycle) -> LeaseKeeper {
+    match ledger.database().kind {
+        Backend::Sqlite => LeaseKeeper::alone(),
+        Backend::Postgres => {
+            let (tracker, leaving) = (TaskTracker::new(), CancellationToken::new());
+            let keeper = LeaseKeeper::start(ledger, LeaseOptions::default(), &tracker, &leaving);
+            lifecycle.spawn("leases", move |stop| async move {
+                stop.cancelled().await;
+                leaving.cancel();
+                tracker.close();
+                tracker.wait().await;
+                Ok(())
+            });
+            keeper
+        }
+    }
+}
+
+/// What the work of a process is done with.
+struct Rooms<'a> {
+    config: &'a Config,
+    lifecycle: &'a Lifecycle,
+    readiness: &'a Readiness,
+    keeper: LeaseKeeper,
+    ledger: Ledger,
+    views: Database,
+    nats: Option<Nats>,
+}
+
+impl Rooms<'_> {
+    /// Publishes the ledger, or stands by.
+    fn start_relay(&self) {
+        let (Some(nats), Some(settings)) = (&self.nats, &self.config.nats) else { return };
+        if !self.config.duties.has(Role::Relay) {
+            return;
+        }
+        let options = RelayOptions { stream: settings.stream.clone(), ..RelayOptions::default() };
+        let (status, told) = watch::channel(RelayStatus::new(&self.ledger));
+        checks::of_relay(self.readiness, told);
+        let (ledger, nats, active) = (self.ledger.clone(), nats.clone(), self.keeper.hold(RELAY));
+        self.lifecycle.spawn(RELAY, move |stop| async move {
+            relay::run(ledger, nats, options, active, status, stop).await
+        });
+    }
+
+    /// Keeps the read models or follows those who do, if somebody here reads them.
+    async fn start_library(&self) -> anyhow::Result<Option<Reads>> {
+        let (views, ledger) = (&self.views, self.ledger.clone());
+        let projects = self.config.duties.has(Role::Projector);
+        if !projects && !self.config.duties.has(Role::Gateway) {
+            return Ok(None);
+        }
+        let (reads, feed) = Reads::open(views, &ledger).await.context("opening the read models")?;
+        checks::of_library(self.readiness, &ledger, &reads, views.reserved.clone());
+        if projects {
+            let projector = Projector::open_beside(&feed, views, &ledger).await;
+            let projector = projector.context("opening the read models to write")?;
+            let may_write = self.keeper.hold(VIEWS);
+            self.lifecycle.spawn("projector", move |stop| async move {
+                projector.run_while(ledger, may_write, stop).await;
+                Ok(())
+            });
+        }
+        let announcements = self.nats.as_ref().map(|nats| Announcements::about(nats, VIEWS));
+        self.lifecycle.spawn("feed", move |stop| async move {
+            feed.run(announcements, stop).await;
+            Ok(())
+        });
+        Ok(Some(reads))
+    }
+
+    /// Acts on messages, as far as that is this process's.
+    fn start_post(&self, sagas: SagaOptions) -> anyhow::Result<Post> {
+        let notifier = match &self.config.webhook {
+            None => Notifier::Log,
+            Some(webhook) => {
+                let url = webhook.url.parse().context("reading the webhook's address")?;
+                Notifier::Webhook(Webhook::new(url, webhook.secret.expose())?)
+            }
+        };
+        let carrier = match (&self.nats, &self.config.nats) {
+            (Some(nats), Some(settings)) => {
+                JetStream::new(nats.clone(), settings.stream.clone()).into()
+            }
+            (None, _) | (_, None) => Carrier::Ledger,
+        };
+        let options = PostOptions {
+            sagas,
+            groups: groups(&self.config.duties),
+            carrier,
+            keeper: Some(self.keeper.clone()),
+            ..PostOptions::default()
+        };
+        #[cfg(feature = "test-support")]
+        let options = crate::failpoint::hurried(options, self.config);
+        let (tracker, stopping) = (TaskTracker::new(), CancellationToken::new());
+        let post = Post::start(&self.ledger, notifier, &options, &tracker, &stopping);
+        self.lifecycle.spawn("post", move |stop| async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = stopping.cancelled() => bail!("a part of the post has stopped"),
+            }
+            stopping.cancel();
+            tracker.close();
+            tracker.wait().await;
+            Ok(())
+        });
+        Ok(post)
+    }
+
+    /// Forgets what is too old, in one of the processes that remember it.
+    fn start_tidying(&self) {
+        if !self.config.duties.has(Role::Gateway) {
+            return;
+        }
+        let (ledger, mut turn) = (self.ledger.clone(), self.keeper.hold(TIDYING));
+        self.lifecycle.spawn(TIDYING, move |stop| async move {
+            let tidying = async {
+                // Nobody says any more whose turn it is when the process ends.
+                while turn.wait_for(|is_ours| *is_ours).await.is_ok() {
+                    tokio::select! {
+                        () = tidy(&ledger) => {}
+                        _ = turn.wait_for(|is_ours| !*is_ours) => {}
+                    }
+                }
+                std::future::pending::<()>().await;
+            };
+            stop.run_until_cancelled(tidying).await;
+            Ok(())
+        });
+    }
+}
+
+/// What the post has to do in a process with these duties.
+fn groups(duties: &Duties) -> BTreeSet<&'static str> {
+    let mut groups = BTreeSet::new();
+    if duties.has(Role::Commands) {
+        groups.extend(&duties.contexts);
+    }
+    if duties.has(Role::Sagas) {
+        groups.insert(Post::SAGAS);
+    }
+    if duties.has(Role::Notifier) {
+        groups.insert(Post::NOTIFIER);
+    }
+    // What comes due is said by one process for all; any that works on will do.
+    if duties.has(Role::Commands) || duties.has(Role::Sagas) {
+        groups.insert(Post::TIMERS);
+    }
+    groups
 }
 
 /// Forgets, from time to time, what nobody will ask for again.
 async fn tidy(ledger: &Ledger) {
     let kept = i64::try_from(ANSWERS_KEPT.as_micros()).unwrap_or(i64::MAX);
-    let mut rounds = tokio::time::interval(TIDYING);
+    let mut rounds = tokio::time::interval(TIDIED_EVERY);
     loop {
         rounds.tick().await;
         match ledger.forget_answers(ledger.now().saturating_sub(kept)).await {
@@ -211,38 +359,6 @@ async fn tidy(ledger: &Ledger) {
             Err(error) => warn!(error = &error as &dyn std::error::Error, "old answers are kept"),
         }
     }
-}
-
-/// How the process can tell that its rooms are well.
-fn watch(readiness: &Readiness, ledger: &Ledger, reads: &Reads, views: DatabaseConnection) {
-    let behind = (ledger.clone(), reads.clone());
-    readiness.register("ledger", {
-        let ledger = ledger.clone();
-        move || {
-            let ledger = ledger.clone();
-            async move {
-                if let Some(error) = ledger.went_back() {
-                    return Err(error.to_string());
-                }
-                let answer = ledger.database().reserved.ping().await;
-                answer.map_err(|_| "the ledger does not answer".to_owned())
-            }
-        }
-    });
-    readiness.register("read models", move || {
-        let (views, (ledger, reads)) = (views.clone(), behind.clone());
-        async move {
-            views.ping().await.map_err(|_| "the read models do not answer".to_owned())?;
-            if let Some(halt) = reads.halted() {
-                return Err(halt.to_string());
-            }
-            let lag = ledger.head().0 - reads.position().0;
-            if lag > MOST_LAG {
-                return Err(format!("the read models are {lag} messages behind"));
-            }
-            Ok(())
-        }
-    });
 }
 
 /// The configured secret, or one that is made once and kept with the data, so
@@ -264,5 +380,25 @@ const fn currency(currency: Currency) -> CurrencyCode {
         Currency::Usd => CurrencyCode::Usd,
         Currency::Eur => CurrencyCode::Eur,
         Currency::Gbp => CurrencyCode::Gbp,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_duties_together_leave_nothing_undone() {
+        assert_eq!(groups(&Duties::all(true)), Post::everything());
+    }
+
+    #[test]
+    fn a_gateway_or_a_projector_alone_acts_on_no_message() {
+        for role in [Role::Gateway, Role::Projector, Role::Relay] {
+            let duties = Duties { roles: [role].into(), ..Duties::all(true) };
+            assert!(groups(&duties).is_empty(), "{role}");
+        }
+        let duties = Duties { roles: [Role::Commands].into(), contexts: ["depot"].into() };
+        assert_eq!(groups(&duties), ["depot", Post::TIMERS].into());
     }
 }
