@@ -1,6 +1,7 @@
 //! What can be typed after `mallbots`.
 
 pub mod dlq;
+pub mod projections;
 pub mod verify;
 
 mod asking;
@@ -10,7 +11,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 
-use self::{dlq::DlqCommand, verify::VerifyArgs};
+use self::{dlq::DlqCommand, projections::ProjectionsCommand, verify::VerifyArgs};
 use crate::config::{LogFormat, duration, listen};
 
 /// A shopping mall served by robots.
@@ -51,6 +52,9 @@ pub enum Command {
     /// The databases are only read, and the mall may be open meanwhile.
     #[command(after_help = verify::HELP)]
     Verify(VerifyArgs),
+    /// How the read models of a running mall stand, and filling them anew.
+    #[command(subcommand)]
+    Projections(ProjectionsCommand),
     /// What is parked in a running mall because it could not be handled.
     #[command(subcommand)]
     Dlq(DlqCommand),
@@ -68,12 +72,13 @@ Examples:
   DATABASE_URL=postgres://… mallbots migrate   the tables, before the first server starts
   mallbots schema > schema.graphql         the schema, for tools
   mallbots verify                          whether everything holds that must hold
+  mallbots projections rebuild --all       the read models anew, while the mall goes on
   mallbots dlq list                        what could not be handled
 
 Settings without an option come from the environment or the file, for example
 MALLBOTS_CURRENCY or `currency` in the file:
   database_url             PostgreSQL to use instead of files (also DATABASE_URL)
-  database_read_url        a replica of it for queries (also DATABASE_READ_URL)
+  database_read_url        a replica of it (also DATABASE_READ_URL); queries do not go there yet
   database_connections     connections for commands, consumers and the projector [default: 8]
   database_timeout         how long one of their statements may take [default: 30s]
   database_wait            how long they wait for a connection [default: 10s]

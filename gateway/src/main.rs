@@ -39,6 +39,10 @@ fn main() -> ExitCode {
                 .unwrap_or_else(|error| fail(&error, WRONG_USAGE)),
             Err(error) => fail(&error, WRONG_USAGE),
         },
+        Command::Projections(command) => {
+            block_on(async { Ok(cli::projections::command(&command).await) })
+                .unwrap_or_else(|error| fail(&error, 1))
+        }
         Command::Dlq(command) => block_on(async { Ok(cli::dlq::command(&command).await) })
             .unwrap_or_else(|error| fail(&error, 1)),
         Command::Schema => print(&startup::sdl()).unwrap_or_else(|error| fail(&error, 1)),

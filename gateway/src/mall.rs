@@ -75,6 +75,9 @@ impl Databases {
 
     async fn connect(config: &Config) -> anyhow::Result<Self> {
         if let Some(url) = &config.database_url {
+            if config.database_read_url.is_some() {
+                warn!("the replica is connected, but the primary still answers every query");
+            }
             let options = PostgresOptions {
                 url: url.expose().to_owned(),
                 replica_url: config.database_read_url.as_ref().map(|url| url.expose().to_owned()),

@@ -78,6 +78,14 @@ impl Mall {
         Ok(self.client.insist(operation, PATIENCE, |_| {}).await?)
     }
 
+    /// Asks for something that should not be asked for twice.
+    pub(super) async fn ask_once<T: DeserializeOwned>(
+        &self,
+        operation: &Operation<T>,
+    ) -> Result<T, AskError> {
+        Ok(self.client.call(operation, None).await?)
+    }
+
     /// Prints an answer: as JSON, or in the words for people.
     pub(super) fn tell<T: Serialize + ?Sized>(
         &self,
@@ -138,6 +146,12 @@ pub(super) fn table<const N: usize>(header: [&str; N], rows: &[[String; N]]) -> 
     text
 }
 
+/// A position for people: without the zeros that keep it in order as text.
+pub(super) fn position(text: &str) -> String {
+    let short = text.trim_start_matches('0');
+    if short.is_empty() { "0".to_owned() } else { short.to_owned() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,5 +160,11 @@ mod tests {
     fn a_table_is_as_wide_as_what_is_in_it() {
         let rows = [["orders".to_owned(), "7".to_owned()], ["q".to_owned(), String::new()]];
         assert_eq!(table(["NAME", "LAG"], &rows), "NAME    LAG\norders  7\nq\n");
+    }
+
+    #[test]
+    fn positions_are_shown_without_their_zeros() {
+        assert_eq!(position("0000000000000042"), "42");
+        assert_eq!(position("0000000000000000"), "0");
     }
 }

@@ -25,6 +25,74 @@ pub struct PageInfo {
     pub end_cursor: Option<String>,
 }
 
+/// How a read model stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Projection {
+    /// What it is called.
+    pub name: String,
+    /// Up to where it is filled.
+    pub position: String,
+    /// How many messages of the ledger it does not know yet.
+    pub lag: u64,
+    /// How many events it could not take in.
+    pub parked: u64,
+    /// How far a rebuild of it has come, from 0 to 1, while there is one.
+    pub rebuilding: Option<f64>,
+    /// How its last rebuild went, or goes.
+    pub rebuild: Option<Rebuild>,
+}
+
+/// How a rebuild goes, or went.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Rebuild {
+    /// Where it stands.
+    pub state: RebuildState,
+    /// What went wrong last.
+    pub error: Option<String>,
+    /// When it was asked for.
+    pub requested_at: String,
+    /// When it was over.
+    pub ended_at: Option<String>,
+}
+
+/// Where a rebuild stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum RebuildState {
+    /// It was asked for.
+    Requested,
+    /// New tables are being filled.
+    Running,
+    /// The new tables are the live ones.
+    Done,
+    /// It was given up.
+    Failed,
+}
+
+const PROJECTION: &str =
+    "name position lag parked rebuilding rebuild { state error requestedAt endedAt }";
+
+/// How each read model stands.
+pub fn projections() -> Operation<Vec<Projection>> {
+    let document = format!("query projections {{ projections {{ {PROJECTION} }} }}");
+    Operation::query("projections", &document, json!({}))
+}
+
+/// What came of asking for a rebuild.
+#[derive(Debug, Clone, Deserialize)]
+pub struct RebuildBegun {
+    /// How the read model stands now.
+    pub projection: Projection,
+}
+
+/// Fills a read model anew, or `all` of them.
+pub fn rebuild_projection(name: &str) -> Operation<RebuildBegun> {
+    let selection = format!("projection {{ {PROJECTION} }}");
+    Operation::mutation("rebuildProjection", &selection, &json!({ "name": name }))
+}
+
 /// A message that could not be handled, and that others may wait behind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -302,6 +302,8 @@ async fn every_operation_fits_the_schema() {
     fits(complete_shopping_list(list_id, &[shortage])).await;
 
     let letter = "deadletter_01h455vb4pex5vsknk084sn02q";
+    fits(operating::projections()).await;
+    fits(operating::rebuild_projection("orders")).await;
     fits(operating::dead_letters(1, None)).await;
     fits(operating::dead_letter(letter)).await;
     fits(operating::retry_dead_letter(letter, Some("{}"))).await;

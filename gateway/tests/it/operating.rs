@@ -18,6 +18,28 @@ async fn operate(mall: &Mall, arguments: &[&str], input: &str) -> Ended {
     mall.command(&arguments, input).await
 }
 
+async fn read_models_are_listed_and_rebuilt(mall: Mall) {
+    mall.given("createStore", json!({ "name": "Kites", "location": "Roof" })).await;
+    let list = operate(&mall, &["projections", "list"], "").await;
+    assert_eq!(list.code, Some(0), "{list:?}");
+    assert!(list.out.starts_with("NAME"), "{list:?}");
+    assert!(list.out.contains("\norder_timeline "), "{list:?}");
+
+    let one = operate(&mall, &["projections", "rebuild", "stores", "orders"], "").await;
+    assert_eq!((one.code, &*one.out), (Some(0), "stores: rebuilt\norders: rebuilt\n"), "{one:?}");
+    let all = operate(&mall, &["projections", "rebuild", "--all", "--json"], "").await;
+    assert_eq!(all.code, Some(0), "{all:?}");
+    assert_eq!(all.json(), json!([{ "name": "all", "state": "DONE", "error": null }]));
+    let stores = mall.ask("{ stores { nodes { name } } }", json!({})).await.succeeds();
+    assert_eq!(stores["stores"]["nodes"], json!([{ "name": "Kites" }]));
+    let list = operate(&mall, &["projections", "list", "--json"], "").await.json();
+    assert!(list.as_array().unwrap().iter().all(|it| it["rebuild"]["state"] == "DONE"), "{list}");
+
+    let unknown = operate(&mall, &["projections", "rebuild", "hats"], "").await;
+    assert_eq!(unknown.code, Some(1), "{unknown:?}");
+    assert!(unknown.err.contains("PROJECTION_NOT_FOUND"), "{unknown:?}");
+}
+
 /// A command that no context can read, about this customer, as it stands in
 /// the ledger.
 async fn broken_command(mall: &Mall, customer: CustomerId) {
@@ -114,7 +136,10 @@ async fn parked_messages_are_listed_shown_retried_mended_and_thrown_away(mut mal
     assert!(unknown.err.contains("is not parked"), "{unknown:?}");
 }
 
-on_both_backends!(parked_messages_are_listed_shown_retried_mended_and_thrown_away);
+on_both_backends!(
+    read_models_are_listed_and_rebuilt,
+    parked_messages_are_listed_shown_retried_mended_and_thrown_away,
+);
 
 #[tokio::test]
 async fn a_mall_that_is_away_and_a_wrong_word_are_told_apart() {
@@ -123,7 +148,7 @@ async fn a_mall_that_is_away_and_a_wrong_word_are_told_apart() {
     assert!(mall.stop().await.success());
     let away = mall.command(&["dlq", "list", "--url", &url], "").await;
     assert_eq!(away.code, Some(3), "{away:?}");
-    for wrong in [&["dlq", "lost"] as &[_], &["dlq", "edit"], &["dlq", "retry"]] {
+    for wrong in [&["dlq", "lost"] as &[_], &["projections", "rebuild"], &["dlq", "retry"]] {
         let wrong = mall.command(wrong, "").await;
         assert_eq!(wrong.code, Some(2), "{wrong:?}");
     }
