@@ -1378,6 +1378,8 @@ export type Projection = {
   readonly parked: Scalars['Int']['output'];
   /** How far a rebuild of it has come, from 0 to 1, while there is one. */
   readonly rebuilding?: Maybe<Scalars['Float']['output']>;
+  /** How its last rebuild went, or goes: of it alone or of all. */
+  readonly rebuild?: Maybe<Rebuild>;
 };
 
 /** The queries of all contexts. */
@@ -1625,9 +1627,28 @@ export type RebrandStorePayload = {
   readonly clientMutationId?: Maybe<Scalars['String']['output']>;
 };
 
+/** How a rebuild of a read model goes, or went. */
+export type Rebuild = {
+  readonly __typename?: 'Rebuild';
+  /** Where it stands. */
+  readonly state: RebuildState;
+  /** Up to where the new tables are filled. */
+  readonly done: Scalars['Position']['output'];
+  /** Where the ledger ended when that was last looked at. */
+  readonly total: Scalars['Position']['output'];
+  /** How often it was begun: again when a projector stopped while it was at it. */
+  readonly attempts: Scalars['Int']['output'];
+  /** What went wrong last. */
+  readonly error?: Maybe<Scalars['String']['output']>;
+  /** When it was asked for. */
+  readonly requestedAt: Scalars['DateTime']['output'];
+  /** When it was over. */
+  readonly endedAt?: Maybe<Scalars['DateTime']['output']>;
+};
+
 /** A read model to be rebuilt. */
 export type RebuildProjectionInput = {
-  /** What it is called, such as `orders`. */
+  /** What it is called, such as `orders`; or `all`, for every one of them in one go. */
   readonly name: Scalars['String']['input'];
   /** The client's own mark, returned. */
   readonly clientMutationId?: InputMaybe<Scalars['String']['input']>;
@@ -1643,6 +1664,17 @@ export type RebuildProjectionPayload = {
   /** The mark the client gave, returned. */
   readonly clientMutationId?: Maybe<Scalars['String']['output']>;
 };
+
+/** Where a rebuild stands. */
+export type RebuildState =
+  /** It was asked for and waits for the projector. */
+  | 'REQUESTED'
+  /** New tables are being filled. */
+  | 'RUNNING'
+  /** The new tables are the live ones. */
+  | 'DONE'
+  /** It was given up; the live tables are as they were. */
+  | 'FAILED';
 
 /** A new bot. */
 export type RegisterBotInput = {
