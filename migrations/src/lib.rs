@@ -7,6 +7,7 @@
 pub mod ledger;
 pub mod views;
 
+mod step;
 mod up;
 
 pub use ledger::LedgerMigrator;
