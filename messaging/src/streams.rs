@@ -165,26 +165,17 @@ pub async fn ensure_stream(nats: &Nats, options: &StreamOptions) -> Result<Strea
 }
 
 async fn create_stream(nats: &Nats, wanted: stream::Config) -> Result<Stream, StreamsError> {
-    match nats.jetstream().create_stream(wanted).await {
-        Ok(stream) => Ok(stream),
-        Err(error) => match error.kind() {
-            // Somebody else was faster, and will be looked at the next time.
-            CreateStreamErrorKind::JetStream(reason)
-                if reason.error_code() == ErrorCode::STREAM_NAME_EXIST =>
-            {
-                nats.jetstream().get_stream(STREAM).await.map_err(StreamsError::unavailable)
-            }
-            CreateStreamErrorKind::JetStream(_)
-            | CreateStreamErrorKind::EmptyStreamName
-            | CreateStreamErrorKind::InvalidStreamName
-            | CreateStreamErrorKind::DomainAndExternalSet
-            | CreateStreamErrorKind::JetStreamUnavailable
-            | CreateStreamErrorKind::TimedOut
-            | CreateStreamErrorKind::Response
-            | CreateStreamErrorKind::NotFound
-            | CreateStreamErrorKind::ResponseParse => Err(stream_refused(error)),
-        },
+    let error = match nats.jetstream().create_stream(wanted).await {
+        Ok(stream) => return Ok(stream),
+        Err(error) => error,
+    };
+    if let CreateStreamErrorKind::JetStream(reason) = error.kind()
+        && reason.error_code() == ErrorCode::STREAM_NAME_EXIST
+    {
+        // Somebody else was faster, and will be looked at the next time.
+        return nats.jetstream().get_stream(STREAM).await.map_err(StreamsError::unavailable);
     }
+    Err(stream_refused(error))
 }
 
 fn stream_refused(error: async_nats::jetstream::context::CreateStreamError) -> StreamsError {

@@ -32,13 +32,9 @@ pub async fn run_in_turn(
             let _ = turn.wait_for(|mine| !*mine).await;
             stop.cancel();
         };
-        tokio::join!(run(ledger.clone(), stop.clone()), async {
-            select! {
-                () = stop.cancelled() => {}
-                () = over => {}
-            }
-        })
-        .0?;
+        let (ended, _) =
+            tokio::join!(run(ledger.clone(), stop.clone()), stop.run_until_cancelled(over));
+        ended?;
     }
 }
 
