@@ -19,6 +19,7 @@ pub mod services;
 
 pub mod connection;
 pub mod cursor;
+pub mod fresh;
 pub mod ids;
 pub mod live;
 pub mod loaders;
@@ -67,6 +68,20 @@ pub struct Subscription(
     customers::CustomerSubscriptions,
     operations::OperationSubscriptions,
 );
+
+/// Subscriptions of which equal ones share an execution: all of them.
+pub const SHARED: &[&str] = &[
+    "basketChanged",
+    "botsChanged",
+    "notificationSent",
+    "orderChanged",
+    "orderProgress",
+    "ordersChanged",
+    "productsChanged",
+    "projectionsChanged",
+    "sagaProgress",
+    "shoppingListsChanged",
+];
 
 /// The mall's schema.
 pub type MallSchema = Schema<Query, Mutation, Subscription>;

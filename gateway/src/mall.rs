@@ -35,6 +35,7 @@ use crate::{
     },
     graphql::{
         cursor::CursorKey,
+        fresh::Fresh,
         scalars::CurrencyCode,
         services::{Inner, Services, Settings},
     },
@@ -180,6 +181,7 @@ pub async fn open(
         reads,
         post,
         tracker,
+        fresh: Fresh::default(),
     })))
 }
 

@@ -480,8 +480,8 @@ pub async fn open(config: &Config) -> anyhow::Result<Application> {
             .validation_mode(mode)
             .finish()
     };
-    let pipeline =
-        Pipeline::new(schema, PipelineSettings::default()).context("reading the schema")?;
+    let settings = PipelineSettings { shared: graphql::SHARED, ..PipelineSettings::default() };
+    let pipeline = Pipeline::new(schema, settings).context("reading the schema")?;
     Application::build(config, pipeline, lifecycle, readiness).await
 }
 

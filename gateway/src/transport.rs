@@ -16,6 +16,10 @@ pub mod reply;
 
 mod nulls;
 
+pub mod part;
+
+pub mod sharing;
+
 pub mod context;
 
 pub mod origin;

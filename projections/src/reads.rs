@@ -10,7 +10,8 @@ use mallbots_eventstore::{
     message::Position,
 };
 use sea_orm::{
-    ColumnTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter,
+    ColumnTrait, DatabaseConnection, DbErr, EntityTrait, ModelTrait, Order, QueryFilter,
+    QueryOrder, QuerySelect,
     sea_query::{Expr, ExprTrait, Func, Query, extension::postgres::PgFunc},
 };
 use tokio::sync::watch;
@@ -186,6 +187,20 @@ impl Reads {
         }
         let rows = E::find().filter(self.any_of(column, ids)).all(&self.db).await?;
         Ok(rows.into_iter().map(|row| (row.id(), row)).collect())
+    }
+
+    /// The rows of a table that changed behind a position, in the order of
+    /// their last change, at most `limit`.
+    pub async fn changed_behind<R>(&self, position: i64, limit: u32) -> Result<Vec<R>, ReadError>
+    where
+        R: Row + ModelTrait<Entity: EntityTrait<Model = R>>,
+    {
+        Ok(<R::Entity as EntityTrait>::find()
+            .filter(Expr::col("position").gt(position))
+            .order_by(Expr::col("position"), Order::Asc)
+            .limit(u64::from(limit))
+            .all(&self.db)
+            .await?)
     }
 
     /// Whether a column holds one of these texts: one parameter, however many

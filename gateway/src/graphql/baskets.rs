@@ -6,7 +6,7 @@ use async_graphql::{
 use futures_util::{FutureExt, Stream, StreamExt};
 use mallbots_domain::{
     baskets::{BasketStatus as Status, Item},
-    id::{BasketId, Kind, PaymentId, ProductId},
+    id::{BasketId, PaymentId, ProductId},
     quantity::{Quantity, QuantityError},
 };
 use mallbots_messaging::contexts::baskets as work;
@@ -15,7 +15,7 @@ use mallbots_projections::baskets::{self, BasketRow};
 use super::{
     customers::Customer,
     ids,
-    live::{Positioned, latest},
+    live::{Live, latest},
     mutate::{Done, made, mutate, payload},
     orders::{Order, placed},
     scalars::{Money, Position},
@@ -76,12 +76,6 @@ impl Basket {
             return Ok(None);
         }
         Ok(ctx.loaders().one(self.0.id.order()).await.for_client()?.map(Order))
-    }
-}
-
-impl Positioned for Basket {
-    fn position(&self) -> i64 {
-        self.0.position
     }
 }
 
@@ -371,18 +365,12 @@ impl BasketSubscriptions {
     ) -> Result<impl Stream<Item = Result<Basket>> + use<>> {
         let id: BasketId = ids::of(&id, "id")?;
         basket(ctx, id).await?.ok_or_else(|| ids::not_found("basket"))?;
-        let reads = ctx.services().reads.clone();
-        let read = move |reads: mallbots_projections::reads::Reads| async move {
-            Ok(baskets::by_id(&reads, id).await?.map(Basket).into_iter().collect())
-        };
-        let (snapshot, changed) = (reads.clone(), reads.clone());
         let items = latest(
-            reads,
-            |basket: &Basket| *basket.0.id,
-            move |change| change.kind() == Kind::Basket && change.id == id.into(),
-            move || read(snapshot.clone()),
-            move |_| read(changed.clone()),
+            Live::new(ctx, format!("basketChanged/{id}")),
+            move |change| change.id == id.into(),
+            move |row: &BasketRow| *row.id == id,
+            move |reads| async move { Ok(baskets::by_id(&reads, id).await?.into_iter().collect()) },
         );
-        Ok(items.map(|item| item.map_err(Into::into)))
+        Ok(items.map(|item| Ok(Basket(item?))))
     }
 }

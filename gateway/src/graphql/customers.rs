@@ -8,6 +8,7 @@ use mallbots_domain::{
     text::{Name, SmsNumber},
 };
 use mallbots_projections::{
+    changes::Change,
     customers::{self, CustomerFilter, CustomerRow},
     notifications::{self, NotificationRow, NotificationStatus},
 };
@@ -15,7 +16,7 @@ use mallbots_projections::{
 use super::{
     connection::{Paging, connection, cut},
     ids,
-    live::{Positioned, feed},
+    live::{Live, PAGE, Positioned, feed},
     loaders::{NotificationsOf, OrdersOf},
     mutate::{create, execute, payload},
     orders::{ORDERS, Order, OrderConnection},
@@ -23,10 +24,7 @@ use super::{
     search_text,
     services::ContextExt,
 };
-use crate::{
-    error::{ClientError, ForClient},
-    transport::context::TransportExt,
-};
+use crate::error::{ClientError, ForClient};
 
 /// A customer of the mall.
 #[derive(Debug, Clone, Description)]
@@ -131,9 +129,9 @@ impl Notification {
     }
 }
 
-impl Positioned for Notification {
+impl Positioned for NotificationRow {
     fn position(&self) -> i64 {
-        self.0.position
+        self.position
     }
 }
 
@@ -329,32 +327,25 @@ impl CustomerSubscriptions {
     ) -> Result<impl Stream<Item = Result<Notification>> + use<>> {
         let id: CustomerId = ids::of(&customer_id, "customerId")?;
         customer(ctx, id).await?.ok_or_else(|| ids::not_found("customer"))?;
-        let key = ctx.services().cursors.clone();
-        let name = format!("notifications/{id}");
-        let after = match after.as_ref().map(|cursor| &*cursor.0).or(ctx.resume()) {
-            Some(cursor) => key.open(&name, cursor)?,
-            None => 0,
+        let live = Live::new(ctx, format!("notifications/{id}"));
+        let after = live.after(after.as_ref())?;
+        let (reads, services) = (live.reads().clone(), ctx.services().clone());
+        let since = move |after| {
+            let reads = reads.clone();
+            async move { notifications::sent_to(&reads, id, after, PAGE).await }
         };
-        let extensions = ctx.response_extensions().clone();
-        let reads = ctx.services().reads.clone();
-        let since = reads.clone();
-        let items = feed(
-            reads,
-            after,
-            move |change| change.kind() == Kind::Notification && change.concerns(id.into()),
-            move |after| {
-                let reads = since.clone();
-                async move {
-                    let rows = notifications::sent_to(&reads, id, after, 100).await?;
-                    Ok(rows.into_iter().map(Notification).collect())
-                }
-            },
-        );
-        Ok(items.map(move |item| {
-            if let Ok(notification) = &item {
-                extensions.set("cursor", key.sign(&name, &notification.position()).0);
+        let read = since.clone();
+        let newest = move |after, position| {
+            let (services, read) = (services.clone(), read.clone());
+            async move {
+                let key = (id, after, position);
+                services.fresh.notifications.get(&key, move || read(after)).await
             }
-            item.map_err(Into::into)
-        }))
+        };
+        let watches = move |change: &Change| {
+            change.kind() == Kind::Notification && change.concerns(id.into())
+        };
+        let items = feed(live, after, watches, since, newest);
+        Ok(items.map(|item| Ok(Notification(item?.1))))
     }
 }

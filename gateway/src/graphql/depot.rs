@@ -24,7 +24,7 @@ use super::{
     baskets::quantity,
     connection::{Paging, connection, cut},
     ids,
-    live::{Positioned, latest},
+    live::{Live, latest},
     mutate::{create, execute, mutate, payload},
     orders::Order,
     scalars::Cursor,
@@ -84,12 +84,6 @@ impl ShoppingList {
     /// Where to go and what to take there.
     async fn stops(&self) -> Vec<Stop> {
         self.0.stops.iter().cloned().map(Stop).collect()
-    }
-}
-
-impl Positioned for ShoppingList {
-    fn position(&self) -> i64 {
-        self.0.position
     }
 }
 
@@ -187,12 +181,6 @@ impl Bot {
             Some(id) => Ok(list(ctx, **id).await?),
             None => Ok(None),
         }
-    }
-}
-
-impl Positioned for Bot {
-    fn position(&self) -> i64 {
-        self.0.position
     }
 }
 
@@ -527,34 +515,19 @@ impl DepotSubscriptions {
     ) -> Result<impl Stream<Item = Result<ShoppingList>> + use<>> {
         let statuses = states(statuses);
         let fits = statuses.clone();
-        let reads = ctx.services().reads.clone();
-        let (snapshot, changed) = (reads.clone(), reads.clone());
         let items = latest(
-            reads,
-            |list: &ShoppingList| *list.0.id,
+            Live::new(ctx, "shoppingListsChanged"),
             |change| change.kind() == Kind::ShoppingList,
-            move || {
-                let (reads, statuses) = (snapshot.clone(), statuses.clone());
-                async move {
-                    let first = PageRequest::first(SNAPSHOT);
-                    let page = shopping_lists::list(&reads, statuses.as_deref(), &first).await?;
-                    Ok(page.rows.into_iter().map(|(_, row)| ShoppingList(row)).collect())
-                }
+            move |row: &ShoppingListRow| {
+                fits.as_ref().is_none_or(|statuses| statuses.contains(&row.status))
             },
-            move |changes| {
-                let (reads, fits) = (changed.clone(), fits.clone());
-                async move {
-                    let ids: Vec<_> =
-                        changes.iter().filter_map(|change| change.id.expect().ok()).collect();
-                    let rows = shopping_lists::by_ids(&reads, &ids).await?;
-                    let fits = |row: &ShoppingListRow| {
-                        fits.as_ref().is_none_or(|statuses| statuses.contains(&row.status))
-                    };
-                    Ok(rows.into_values().filter(fits).map(ShoppingList).collect())
-                }
+            move |reads| async move {
+                let first = PageRequest::first(SNAPSHOT);
+                let page = shopping_lists::list(&reads, statuses.as_deref(), &first).await?;
+                Ok(page.rows.into_iter().map(|(_, row)| row).collect())
             },
         );
-        Ok(items.map(|item| item.map_err(Into::into)))
+        Ok(items.map(|item| Ok(ShoppingList(item?))))
     }
 
     /// The bots: the first hundred as they are now, then each one whenever it changes.
@@ -562,28 +535,15 @@ impl DepotSubscriptions {
         &self,
         ctx: &Context<'_>,
     ) -> Result<impl Stream<Item = Result<Bot>> + use<>> {
-        let reads = ctx.services().reads.clone();
-        let (snapshot, changed) = (reads.clone(), reads.clone());
         let items = latest(
-            reads,
-            |bot: &Bot| *bot.0.id,
+            Live::new(ctx, "botsChanged"),
             |change| change.kind() == Kind::Bot,
-            move || {
-                let reads = snapshot.clone();
-                async move {
-                    let page = bots::list(&reads, &PageRequest::first(SNAPSHOT)).await?;
-                    Ok(page.rows.into_iter().map(|(_, row)| Bot(row)).collect())
-                }
-            },
-            move |changes| {
-                let reads = changed.clone();
-                async move {
-                    let ids: Vec<_> =
-                        changes.iter().filter_map(|change| change.id.expect().ok()).collect();
-                    Ok(bots::by_ids(&reads, &ids).await?.into_values().map(Bot).collect())
-                }
+            |_: &BotRow| true,
+            |reads| async move {
+                let page = bots::list(&reads, &PageRequest::first(SNAPSHOT)).await?;
+                Ok(page.rows.into_iter().map(|(_, row)| row).collect())
             },
         );
-        Ok(items.map(|item| item.map_err(Into::into)))
+        Ok(items.map(|item| Ok(Bot(item?))))
     }
 }

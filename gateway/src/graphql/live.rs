@@ -2,71 +2,154 @@
 //!
 //! Each listens first, then reads, then goes on with what it hears. A row that
 //! was read before its change was announced is not sent twice: rows carry the
-//! position of their last change. Whoever hears too late reads again.
+//! position of their last change. Whoever hears too late reads again what has
+//! changed meanwhile.
+//!
+//! A resolver may be asked for a [`Part`] only: what there is, or what
+//! changes. Every item has a cursor beside it.
 
-use std::{collections::HashMap, hash::Hash};
+use std::{collections::HashMap, sync::Arc};
 
+use async_graphql::{Context, dataloader::Loader};
 use async_stream::try_stream;
 use futures_util::Stream;
+use mallbots_domain::id::EntityId;
 use mallbots_projections::{
     changes::{Change, Changed, Heard},
     reads::{ReadError, Reads},
 };
+use uuid::Uuid;
 
-use crate::error::{ClientError, ForClient};
+use super::{
+    cursor::CursorKey,
+    fresh::Watched,
+    loaders::Library,
+    scalars::Cursor,
+    services::{ContextExt, Services},
+};
+use crate::{
+    error::{ClientError, ForClient},
+    transport::{
+        context::{ResponseExtensions, TransportExt},
+        part::{Mark, Part},
+    },
+};
 
-/// A row that says where it changed last.
-pub trait Positioned {
-    /// The ledger position of its last change.
-    fn position(&self) -> i64;
+/// How many rows are read at once.
+pub const PAGE: u32 = 100;
+
+/// What a subscription is made with.
+#[derive(Debug)]
+pub struct Live {
+    services: Services,
+    part: Part,
+    extensions: ResponseExtensions,
+    /// What it is called in cursors.
+    name: String,
+    /// Where the subscriber wants to go on, if it said so beside the document.
+    resume: Option<String>,
 }
 
-/// Rows that have changed, latest value only: `snapshot` reads what is there
-/// now, `changed` reads again those of the announced rows that are watched.
-pub fn latest<R, K, S, C>(
-    reads: Reads,
-    key: impl Fn(&R) -> K + Send + 'static,
+impl Live {
+    /// For the subscription that is being resolved, under a name of its own.
+    pub fn new(ctx: &Context<'_>, name: impl Into<String>) -> Self {
+        Self {
+            services: ctx.services().clone(),
+            part: ctx.part().clone(),
+            extensions: ctx.response_extensions().clone(),
+            name: name.into(),
+            resume: ctx.resume().map(str::to_owned),
+        }
+    }
+
+    /// Where to read.
+    pub fn reads(&self) -> &Reads {
+        &self.services.reads
+    }
+
+    fn cursors(&self) -> &CursorKey {
+        &self.services.cursors
+    }
+
+    /// Where the subscriber wants to go on: as the argument says, or else what
+    /// was told beside the document; 0 for the beginning.
+    pub fn after(&self, argument: Option<&Cursor>) -> Result<i64, ClientError> {
+        if let Some(behind) = self.part.behind() {
+            return Ok(behind);
+        }
+        match argument.map(|cursor| &*cursor.0).or(self.resume.as_deref()) {
+            Some(cursor) => self.cursors().open(&self.name, cursor),
+            None => Ok(0),
+        }
+    }
+
+    /// Says what the next item is, and puts its cursor beside it.
+    fn tell(&self, mark: Mark) -> Cursor {
+        self.part.mark(mark);
+        let cursor = self.cursors().sign(&self.name, &mark.position);
+        self.extensions.set("cursor", cursor.0.clone());
+        cursor
+    }
+}
+
+/// Rows as they are now, and again whenever they change: the latest value
+/// only. `snapshot` reads what is there now, `watches` says which changes may
+/// matter and `fits` which rows do.
+pub fn latest<R, S>(
+    live: Live,
     watches: impl Fn(&Change) -> bool + Send + 'static,
-    snapshot: impl Fn() -> S + Send + 'static,
-    changed: impl Fn(Vec<Change>) -> C + Send + 'static,
+    fits: impl Fn(&R) -> bool + Send + Sync + 'static,
+    snapshot: impl FnOnce(Reads) -> S + Send + 'static,
 ) -> impl Stream<Item = Result<R, ClientError>> + Send
 where
-    R: Positioned + Send,
-    K: Hash + Eq + Send,
+    R: Watched + sea_orm::ModelTrait<Entity: sea_orm::EntityTrait<Model = R>>,
     S: Future<Output = Result<Vec<R>, ReadError>> + Send,
-    C: Future<Output = Result<Vec<R>, ReadError>> + Send,
+    Library: Loader<R::Id, Value = R, Error = ReadError>,
 {
     try_stream! {
+        let reads = live.reads().clone();
         let mut changes = reads.changes();
         // Everything up to here has been sent; beyond it, what was read early.
         let mut done = reads.position().0;
-        let mut early: HashMap<K, i64> = HashMap::new();
-        for row in snapshot().await.for_client()? {
-            if row.position() > done {
-                early.insert(key(&row), row.position());
+        let mut early: HashMap<Uuid, i64> = HashMap::new();
+        live.part.listens();
+        if live.part.has_snapshot() {
+            let rows = match live.part.behind() {
+                Some(behind) => changed_behind(&reads, behind, &fits).await,
+                None => snapshot(reads.clone()).await,
+            };
+            for row in rows.for_client()? {
+                let (id, position) = (row.id().uuid(), row.position());
+                if position > done {
+                    early.insert(id, position);
+                }
+                live.tell(Mark { of: Some(id), position, done });
+                yield row;
             }
-            yield row;
+            live.part.complete(done);
         }
-        while let Some(heard) = changes.next().await {
+        let library = live.services.library();
+        while live.part.has_changes() && let Some(heard) = changes.next().await {
             let (rows, reached) = match heard {
                 Heard::Changed(announced) => {
-                    let watched = watched(&announced, &watches);
-                    let rows = if watched.is_empty() {
-                        Vec::new()
+                    let rows = if announced.rows.iter().any(&watches) {
+                        let rows = R::rows(&live.services.fresh).of(&library, &announced).await;
+                        watched(&announced, &watches, &*rows.for_client()?)
                     } else {
-                        changed(watched).await.for_client()?
+                        Vec::new()
                     };
                     (rows, announced.position.0)
                 }
                 Heard::Missed => {
                     let reached = reads.position().0;
-                    (snapshot().await.for_client()?, reached)
+                    (changed_behind(&reads, done, &fits).await.for_client()?, reached)
                 }
             };
             for row in rows {
-                let position = row.position();
-                if position > done && early.get(&key(&row)) != Some(&position) {
-                    early.insert(key(&row), position);
+                let (id, position) = (row.id().uuid(), row.position());
+                if position > done && early.get(&id) != Some(&position) && fits(&row) {
+                    early.insert(id, position);
+                    live.tell(Mark { of: Some(id), position, done });
                     yield row;
                 }
             }
@@ -76,46 +159,105 @@ where
     }
 }
 
-fn watched(announced: &Changed, watches: &impl Fn(&Change) -> bool) -> Vec<Change> {
-    announced.rows.iter().filter(|change| watches(change)).cloned().collect()
+/// Those of the rows that are watched, in the order of their last change.
+fn watched<R: Watched>(
+    announced: &Changed,
+    watches: &impl Fn(&Change) -> bool,
+    rows: &HashMap<R::Id, R>,
+) -> Vec<R> {
+    let watched = announced.rows.iter().filter(|change| watches(change));
+    let mut rows: Vec<_> =
+        watched.filter_map(|change| rows.get(&R::Id::from_uuid(change.id.uuid)).cloned()).collect();
+    rows.sort_by_key(R::position);
+    rows
 }
 
-/// Items of a feed that only grows: all behind `after`, then each new one.
-/// `since` reads what stands behind a place; a reader that falls behind reads
-/// on from where it is.
-pub fn feed<R, S>(
-    reads: Reads,
+/// All rows that fit and changed behind a position, in the order of their last
+/// change.
+async fn changed_behind<R>(
+    reads: &Reads,
+    position: i64,
+    fits: &(impl Fn(&R) -> bool + Sync),
+) -> Result<Vec<R>, ReadError>
+where
+    R: Watched + sea_orm::ModelTrait<Entity: sea_orm::EntityTrait<Model = R>>,
+{
+    let mut found = Vec::new();
+    let mut behind = position;
+    loop {
+        let rows: Vec<R> = reads.changed_behind(behind, PAGE).await?;
+        let is_last = rows.len() < PAGE as usize;
+        if let Some(last) = rows.last() {
+            behind = last.position();
+        }
+        found.extend(rows.into_iter().filter(fits));
+        if is_last {
+            return Ok(found);
+        }
+    }
+}
+
+/// An item of a feed that only grows.
+pub trait Positioned {
+    /// Its place: the ledger position of what it tells of.
+    fn position(&self) -> i64;
+}
+
+/// Items of a feed that only grows, with their cursors: all behind `after`,
+/// then each new one. `since` reads up to [`PAGE`] items behind a place;
+/// `newest` does the same, once for all who heard that something was added at a
+/// position. A reader that falls behind reads on from where it is.
+pub fn feed<R, S, N>(
+    live: Live,
     after: i64,
     watches: impl Fn(&Change) -> bool + Send + 'static,
     since: impl Fn(i64) -> S + Send + 'static,
-) -> impl Stream<Item = Result<R, ClientError>> + Send
+    newest: impl Fn(i64, i64) -> N + Send + 'static,
+) -> impl Stream<Item = Result<(Cursor, R), ClientError>> + Send
 where
-    R: Positioned + Send,
+    R: Positioned + Clone + Send + Sync,
     S: Future<Output = Result<Vec<R>, ReadError>> + Send,
+    N: Future<Output = Result<Arc<Vec<R>>, ReadError>> + Send,
 {
     try_stream! {
+        let reads = live.reads().clone();
         let mut changes = reads.changes();
         let mut after = after;
-        loop {
+        if live.part.has_snapshot() {
             loop {
                 let items = since(after).await.for_client()?;
-                if items.is_empty() {
-                    break;
-                }
+                let is_last = items.len() < PAGE as usize;
                 for item in items {
                     after = item.position();
-                    yield item;
+                    yield (live.tell(Mark { of: None, position: after, done: after }), item);
+                }
+                if is_last {
+                    break;
                 }
             }
+            live.part.complete(after);
+        } else {
+            after = reads.position().0;
+        }
+        live.part.listens();
+        while live.part.has_changes() && let Some(heard) = changes.next().await {
+            let added = match heard {
+                Heard::Changed(announced) if !announced.rows.iter().any(&watches) => continue,
+                Heard::Changed(announced) => Some(announced.position.0),
+                Heard::Missed => None,
+            };
             loop {
-                match changes.next().await {
-                    None => return,
-                    Some(Heard::Missed) => break,
-                    Some(Heard::Changed(announced)) => {
-                        if announced.rows.iter().any(&watches) {
-                            break;
-                        }
-                    }
+                let items = match added {
+                    Some(position) => newest(after, position).await,
+                    None => since(after).await.map(Arc::new),
+                };
+                let items = items.for_client()?;
+                for item in items.iter().cloned() {
+                    after = item.position();
+                    yield (live.tell(Mark { of: None, position: after, done: after }), item);
+                }
+                if items.len() < PAGE as usize {
+                    break;
                 }
             }
         }

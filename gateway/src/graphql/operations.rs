@@ -20,6 +20,7 @@ use mallbots_projections::{
     reads::ProjectionStatus,
     rebuild::{ALL, RebuildState, RebuildStatus},
 };
+use uuid::Uuid;
 
 use super::{
     connection::{Cut, Paging, connection},
@@ -29,7 +30,10 @@ use super::{
     scalars::{Cursor, DateTime, Position},
     services::ContextExt,
 };
-use crate::error::{ClientError, ErrorCode, ForClient};
+use crate::{
+    error::{ClientError, ErrorCode, ForClient},
+    transport::{context::TransportExt, part::Mark},
+};
 
 /// A family of read models that is filled from the ledger.
 #[derive(Debug, Clone, Description)]
@@ -584,16 +588,29 @@ impl OperationSubscriptions {
         ctx: &Context<'_>,
     ) -> Result<impl Stream<Item = Result<Vec<Projection>>> + use<>> {
         let reads = ctx.services().reads.clone();
+        let part = ctx.part().clone();
         Ok(try_stream! {
             let mut sent = None;
+            if !part.has_snapshot() {
+                sent = Some(reads.projections().await.for_client()?);
+            }
+            part.listens();
             let mut pace = tokio::time::interval(PACE);
             pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-            loop {
+            for number in 1.. {
                 pace.tick().await;
                 let statuses = reads.projections().await.for_client()?;
                 if sent.as_ref() != Some(&statuses) {
                     sent = Some(statuses.clone());
+                    if !part.has_snapshot() {
+                        // Each takes the place of the one before it.
+                        part.mark(Mark { of: Some(Uuid::nil()), position: number, done: 0 });
+                    }
                     yield projections(statuses);
+                }
+                if !part.has_changes() {
+                    part.complete(0);
+                    break;
                 }
             }
         })

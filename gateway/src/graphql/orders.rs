@@ -23,7 +23,7 @@ use super::{
     customers::Customer,
     depot::ShoppingList,
     ids,
-    live::{Positioned, feed, latest},
+    live::{Live, PAGE, Positioned, feed, latest},
     loaders::{SagaOf, TimelineOf},
     mutate::{execute, payload},
     payments::{Invoice, Payment},
@@ -32,10 +32,7 @@ use super::{
     search_text,
     services::{ContextExt, Inner},
 };
-use crate::{
-    error::{ClientError, ErrorCode, ForClient},
-    transport::context::TransportExt,
-};
+use crate::error::{ClientError, ErrorCode, ForClient};
 
 /// Where an order stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
@@ -153,12 +150,6 @@ impl Order {
             (cursor.clone(), OrderProgress { cursor, row })
         });
         Ok(Cut::new(items.collect(), page.has_next, page.has_previous).into())
-    }
-}
-
-impl Positioned for Order {
-    fn position(&self) -> i64 {
-        self.0.position
     }
 }
 
@@ -526,19 +517,13 @@ impl OrderSubscriptions {
     ) -> Result<impl Stream<Item = Result<Order>> + use<>> {
         let id: OrderId = ids::of(&id, "id")?;
         known(ctx, id).await?;
-        let reads = ctx.services().reads.clone();
-        let read = move |reads: mallbots_projections::reads::Reads| async move {
-            Ok(orders::by_id(&reads, id).await?.map(Order).into_iter().collect())
-        };
-        let (snapshot, changed) = (reads.clone(), reads.clone());
         let items = latest(
-            reads,
-            |order: &Order| *order.0.id,
-            move |change| change.kind() == Kind::Order && change.id == id.into(),
-            move || read(snapshot.clone()),
-            move |_| read(changed.clone()),
+            Live::new(ctx, format!("orderChanged/{id}")),
+            move |change| change.id == id.into(),
+            move |row: &OrderRow| *row.id == id,
+            move |reads| async move { Ok(orders::by_id(&reads, id).await?.into_iter().collect()) },
         );
-        Ok(items.map(|item| item.map_err(Into::into)))
+        Ok(items.map(|item| Ok(Order(item?))))
     }
 
     /// Orders that fit: the newest hundred as they are now, then each one whenever it is placed
@@ -550,31 +535,17 @@ impl OrderSubscriptions {
     ) -> Result<impl Stream<Item = Result<Order>> + use<>> {
         let filter = filter.unwrap_or_default().read()?;
         let fits = filter.clone();
-        let reads = ctx.services().reads.clone();
-        let (snapshot, changed) = (reads.clone(), reads.clone());
         let items = latest(
-            reads,
-            |order: &Order| *order.0.id,
+            Live::new(ctx, "ordersChanged"),
             |change| change.kind() == Kind::Order,
-            move || {
-                let (reads, filter) = (snapshot.clone(), filter.clone());
-                async move {
-                    let first = PageRequest::first(SNAPSHOT);
-                    let page = orders::list(&reads, &filter, Sort::CreatedDesc, &first).await?;
-                    Ok(page.rows.into_iter().map(|(_, row)| Order(row)).collect())
-                }
-            },
-            move |changes| {
-                let (reads, fits) = (changed.clone(), fits.clone());
-                async move {
-                    let ids: Vec<_> =
-                        changes.iter().filter_map(|change| change.id.expect().ok()).collect();
-                    let rows = orders::by_ids(&reads, &ids).await?;
-                    Ok(rows.into_values().filter(|row| fits.fits(row)).map(Order).collect())
-                }
+            move |row: &OrderRow| fits.fits(row),
+            move |reads| async move {
+                let first = PageRequest::first(SNAPSHOT);
+                let page = orders::list(&reads, &filter, Sort::CreatedDesc, &first).await?;
+                Ok(page.rows.into_iter().map(|(_, row)| row).collect())
             },
         );
-        Ok(items.map(|item| item.map_err(Into::into)))
+        Ok(items.map(|item| Ok(Order(item?))))
     }
 
     /// Everything that happens to an order: from the beginning, or from behind a cursor, then each
@@ -588,7 +559,10 @@ impl OrderSubscriptions {
         let id: OrderId = ids::of(&order_id, "orderId")?;
         known(ctx, id).await?;
         let items = timeline_feed(ctx, id, None, after.as_ref())?;
-        Ok(items.map(|item| item.map(|(cursor, row)| OrderProgress { cursor, row })))
+        Ok(items.map(|item| {
+            let (cursor, row) = item?;
+            Ok(OrderProgress { cursor, row })
+        }))
     }
 }
 
@@ -614,29 +588,21 @@ pub(super) fn timeline_feed(
     id: OrderId,
     kind: Option<TimelineKind>,
     after: Option<&Cursor>,
-) -> Result<impl Stream<Item = Result<(Cursor, TimelineRow)>> + use<>, ClientError> {
-    let key = ctx.services().cursors.clone();
-    let name = progress(id);
-    let after = match after.map(|cursor| &*cursor.0).or(ctx.resume()) {
-        Some(cursor) => key.open(&name, cursor)?,
-        None => 0,
+) -> Result<impl Stream<Item = Result<(Cursor, TimelineRow), ClientError>> + use<>, ClientError> {
+    let live = Live::new(ctx, progress(id));
+    let after = live.after(after)?;
+    let (reads, services) = (live.reads().clone(), ctx.services().clone());
+    let since = move |after| {
+        let reads = reads.clone();
+        async move { timeline::since(&reads, id, kind, after, PAGE).await }
     };
-    let extensions = ctx.response_extensions().clone();
-    let reads = ctx.services().reads.clone();
-    let since = reads.clone();
-    let items = feed(
-        reads,
-        after,
-        move |change| change.concerns(id.into()),
-        move |after| {
-            let reads = since.clone();
-            async move { timeline::since(&reads, id, kind, after, 100).await }
-        },
-    );
-    Ok(items.map(move |item| {
-        let row = item?;
-        let cursor = key.sign(&name, &row.position);
-        extensions.set("cursor", cursor.0.clone());
-        Ok((cursor, row))
-    }))
+    let read = since.clone();
+    let newest = move |after, position| {
+        let (services, read) = (services.clone(), read.clone());
+        async move {
+            let key = ((id, kind), after, position);
+            services.fresh.timelines.get(&key, move || read(after)).await
+        }
+    };
+    Ok(feed(live, after, move |change| change.concerns(id.into()), since, newest))
 }

@@ -289,6 +289,9 @@ impl SagaSubscriptions {
         let id: OrderId = ids::of(&order_id, "orderId")?;
         known(ctx, id).await?;
         let items = timeline_feed(ctx, id, Some(TimelineKind::Saga), after.as_ref())?;
-        Ok(items.map(|item| item.map(|(cursor, row)| SagaProgress { cursor, row })))
+        Ok(items.map(|item| {
+            let (cursor, row) = item?;
+            Ok(SagaProgress { cursor, row })
+        }))
     }
 }

@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use super::{
     cursor::CursorKey,
+    fresh::Fresh,
     loaders::Library,
     scalars::{CurrencyCode, Money},
 };
@@ -40,6 +41,8 @@ pub struct Inner {
     pub settings: Settings,
     /// Where loaders run their queries.
     pub tracker: TaskTracker,
+    /// What has just changed, read once for all who watch it.
+    pub fresh: Fresh,
 }
 
 /// The choices that the schema needs to know.
@@ -70,6 +73,11 @@ impl Services {
         Self(Arc::new(inner))
     }
 
+    /// The library, as loaders ask it.
+    pub fn library(&self) -> Library {
+        Library { reads: self.reads.clone(), ledger: self.ledger.for_questions() }
+    }
+
     /// What reads rows for all requests, so that those who ask at the same
     /// moment share a query. It does not remember: a socket would see its
     /// first answer for ever.
@@ -78,7 +86,7 @@ impl Services {
         let spawn = move |task| {
             tracker.spawn(task);
         };
-        let library = Library { reads: self.reads.clone(), ledger: self.ledger.for_questions() };
+        let library = self.library();
         // Fields of one list are resolved together before the loader runs, so
         // that waiting longer would gain nothing.
         Loaders(Arc::new(DataLoader::new(library, spawn).delay(Duration::ZERO)))

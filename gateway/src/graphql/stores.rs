@@ -12,6 +12,7 @@ use mallbots_domain::{
 };
 use mallbots_messaging::contexts::stores::{NewProduct, add_product, remove_product};
 use mallbots_projections::{
+    page::PageRequest,
     products::{self, ProductFilter, ProductRow},
     stores::{self, StoreFilter, StoreRow},
 };
@@ -19,7 +20,7 @@ use mallbots_projections::{
 use super::{
     connection::{Cut, Paging, connection, cut},
     ids,
-    live::{Positioned, latest},
+    live::{Live, latest},
     loaders::ProductsOf,
     mutate::{create, execute, made, mutate, payload},
     scalars::{Cursor, Decimal, Money},
@@ -111,12 +112,6 @@ impl Product {
     /// Whether it went off sale.
     async fn removed(&self) -> bool {
         self.0.removed
-    }
-}
-
-impl Positioned for Product {
-    fn position(&self) -> i64 {
-        self.0.position
     }
 }
 
@@ -538,31 +533,17 @@ impl StoreSubscriptions {
     ) -> Result<impl Stream<Item = Result<Product>> + use<>> {
         let store_id: StoreId = ids::of(&store_id, "storeId")?;
         store(ctx, store_id).await?.ok_or_else(|| ids::not_found("store"))?;
-        let reads = ctx.services().reads.clone();
-        let (snapshot, changed) = (reads.clone(), reads.clone());
         let products = latest(
-            reads,
-            |product: &Product| *product.0.id,
+            Live::new(ctx, format!("productsChanged/{store_id}")),
             move |change| change.kind() == Kind::Product && change.also.contains(&store_id.into()),
-            move || {
-                let reads = snapshot.clone();
-                async move {
-                    let filter = ProductFilter { store_id: Some(store_id), text: None };
-                    let first = mallbots_projections::page::PageRequest::first(SNAPSHOT);
-                    let page = products::list(&reads, &filter, &first).await?;
-                    Ok(page.rows.into_iter().map(|(_, row)| Product(row)).collect())
-                }
-            },
-            move |changes| {
-                let reads = changed.clone();
-                async move {
-                    let ids: Vec<_> =
-                        changes.iter().filter_map(|change| change.id.expect().ok()).collect();
-                    let rows = products::by_ids(&reads, &ids).await?;
-                    Ok(rows.into_values().map(Product).collect())
-                }
+            move |row: &ProductRow| *row.store_id == store_id,
+            move |reads| async move {
+                let filter = ProductFilter { store_id: Some(store_id), text: None };
+                let first = PageRequest::first(SNAPSHOT);
+                let page = products::list(&reads, &filter, &first).await?;
+                Ok(page.rows.into_iter().map(|(_, row)| row).collect())
             },
         );
-        Ok(products.map(|item| item.map_err(Into::into)))
+        Ok(products.map(|item| Ok(Product(item?))))
     }
 }

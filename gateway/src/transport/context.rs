@@ -9,6 +9,7 @@ use async_graphql::{Context, Value};
 use axum::http::{HeaderMap, HeaderName};
 use uuid::Uuid;
 
+use super::part::Part;
 use crate::error::{ClientError, ErrorCode};
 
 /// Who is asked to do something only once names the request with this header.
@@ -129,6 +130,9 @@ pub trait TransportExt {
 
     /// What goes into `extensions` of the answer.
     fn response_extensions(&self) -> &ResponseExtensions;
+
+    /// Which part of a subscription is wanted.
+    fn part(&self) -> &Part;
 }
 
 impl TransportExt for Context<'_> {
@@ -141,6 +145,10 @@ impl TransportExt for Context<'_> {
     }
 
     fn response_extensions(&self) -> &ResponseExtensions {
+        self.data_unchecked()
+    }
+
+    fn part(&self) -> &Part {
         self.data_unchecked()
     }
 }

@@ -1,7 +1,11 @@
 //! Documents that were parsed, measured and found valid once, kept so that
 //! the next request pays for none of it.
 
-use std::{fmt, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+    sync::Arc,
+};
 
 use async_graphql::parser::types::ExecutableDocument;
 use moka::sync::Cache;
@@ -19,6 +23,11 @@ impl DocumentHash {
     pub fn of(text: &str) -> Self {
         Self(Sha256::digest(text).into())
     }
+
+    /// As bytes, to make other names with.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
 }
 
 impl fmt::Debug for DocumentHash {
@@ -34,6 +43,8 @@ pub struct KnownDocument {
     pub document: ExecutableDocument,
     /// Whether it has variables within lists or objects.
     pub nests_variables: bool,
+    /// Variables that are declared and stand in one more place.
+    used_once: HashSet<Box<str>>,
     /// About how much memory it takes.
     weight: u32,
 }
@@ -45,8 +56,31 @@ impl KnownDocument {
         // names, positions and vectors with room to spare.
         let weight = u32::try_from(text.len()).unwrap_or(u32::MAX).saturating_mul(25);
         let nests_variables = nests_variables(&document);
-        Self { document, nests_variables, weight: weight.saturating_add(1024) }
+        let used_once = mentioned_twice(text);
+        Self { document, nests_variables, used_once, weight: weight.saturating_add(1024) }
     }
+
+    /// Whether a variable is declared and then stands in one place only.
+    pub fn uses_once(&self, variable: &str) -> bool {
+        self.used_once.contains(variable)
+    }
+}
+
+/// The variables whose names stand in a text twice. Those in comments count
+/// too: they make it too many, never too few. Where a `$` and its name are
+/// apart there is no telling.
+fn mentioned_twice(text: &str) -> HashSet<Box<str>> {
+    let mut mentioned: HashMap<&str, usize> = HashMap::new();
+    for rest in text.split('$').skip(1) {
+        let is_of_name = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+        let length = rest.bytes().take_while(is_of_name).count();
+        if length == 0 {
+            return HashSet::new();
+        }
+        *mentioned.entry(&rest[..length]).or_default() += 1;
+    }
+    let twice = mentioned.into_iter().filter(|(_, times)| *times == 2);
+    twice.map(|(name, _)| name.into()).collect()
 }
 
 /// The documents, within a bound of memory; the least used ones leave first.
@@ -100,6 +134,16 @@ mod tests {
         cache.keep(hash, document);
         assert!(cache.get(DocumentHash::of("{ a }")).is_some());
         assert!(cache.get(DocumentHash::of("{ a  }")).is_none());
+    }
+
+    #[test]
+    fn a_variable_that_stands_in_one_place_is_known() {
+        let text = "query($a: Int, $ab: Int, $c: Int) { x(a: $a, b: $ab, c: $c) { y(c: $c) } }";
+        let known = KnownDocument::new(parse_query(text).unwrap(), text);
+        let once = ["a", "ab", "c", "d"].map(|name| known.uses_once(name));
+        assert_eq!(once, [true, true, false, false]);
+        let text = "query($a: Int) { x(a: $a) { y(a: $ a) } }";
+        assert!(!KnownDocument::new(parse_query(text).unwrap(), text).uses_once("a"));
     }
 
     #[test]

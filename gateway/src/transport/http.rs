@@ -6,7 +6,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use async_graphql::{Data, Variables, parser::types::OperationType};
+use async_graphql::{Variables, parser::types::OperationType};
 use axum::{
     body::BodyDataStream,
     extract::{Request, State},
@@ -145,7 +145,7 @@ async fn query(
     })?;
     may_travel(&operation, &method).map_err(|refused| refused.in_form(media))?;
 
-    let call = Call { transport: Transport::Http, context, data: Data::default() };
+    let call = Call::new(Transport::Http, context);
     let reply = door.pipeline.execute(operation, call).await;
     let status = match reply.code() {
         Some(code) if reply.data.is_none() => status_of_refusal(code, media),

@@ -9,6 +9,7 @@
 //! the future of every field.
 
 use std::{
+    collections::BTreeMap,
     panic::AssertUnwindSafe,
     sync::Arc,
     time::{Duration, Instant},
@@ -19,20 +20,25 @@ use async_graphql::{
     Variables,
     parser::{
         self, parse_query, parse_schema,
-        types::{DocumentOperations, ExecutableDocument, OperationDefinition, OperationType},
+        types::{
+            DocumentOperations, ExecutableDocument, OperationDefinition, OperationType, Selection,
+        },
     },
 };
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream, stream::BoxStream};
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 use tracing::{Instrument, Span, info, info_span};
 
 use super::{
-    context::{RequestContext, ResponseExtensions},
+    context::{ConnectionInit, RequestContext, ResponseExtensions, Resume},
     document_cache::{DocumentCache, DocumentHash, KnownDocument},
     guard::{self, Limits},
     nulls::OutputTypes,
+    part::Part,
     reply::{self, Reply},
+    sharing::{Key, Marked, Rooms, Sent},
     variables::{self, InputTypes},
 };
 use crate::error::{ClientError, ErrorCode};
@@ -46,6 +52,9 @@ pub struct PipelineSettings {
     pub timeout: Duration,
     /// About how much memory known documents may take, in bytes.
     pub document_cache: u64,
+    /// The subscriptions whose resolvers know of [parts](Part), so that equal
+    /// ones share an execution.
+    pub shared: &'static [&'static str],
 }
 
 impl Default for PipelineSettings {
@@ -54,6 +63,7 @@ impl Default for PipelineSettings {
             limits: Limits::default(),
             timeout: Duration::from_secs(30),
             document_cache: 16 * 1024 * 1024,
+            shared: &[],
         }
     }
 }
@@ -98,7 +108,7 @@ impl From<ClientError> for Refusal {
 }
 
 /// An operation that may be executed.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Operation {
     /// A query, a mutation or a subscription.
     pub kind: OperationType,
@@ -125,14 +135,55 @@ pub enum Transport {
 }
 
 /// What comes with a request beside its document.
+#[derive(Debug, Clone)]
 pub struct Call {
     /// Which way it came.
     pub transport: Transport,
     /// The request itself.
     pub context: RequestContext,
-    /// What else the transport wants resolvers to know.
-    pub data: Data,
+    /// What its socket was opened with.
+    pub init: ConnectionInit,
+    /// Where a subscriber wants to go on.
+    pub resume: Resume,
+    /// What the caller may see.
+    pub scope: Scope,
 }
+
+/// The argument that says where a subscriber goes on.
+const AFTER: &str = "after";
+
+impl Call {
+    /// A request that brings nothing along but itself.
+    pub fn new(transport: Transport, context: RequestContext) -> Self {
+        Self {
+            transport,
+            context,
+            init: ConnectionInit::default(),
+            resume: Resume::default(),
+            scope: Scope::default(),
+        }
+    }
+
+    /// The same for all who may see the same.
+    fn for_all(&self) -> Self {
+        let scope = self.scope.clone();
+        Self { scope, ..Self::new(self.transport, RequestContext::mint()) }
+    }
+
+    /// What resolvers find in their context.
+    fn data(self) -> Data {
+        let mut data = Data::default();
+        data.insert(self.context);
+        data.insert(self.init);
+        data.insert(self.resume);
+        data
+    }
+}
+
+/// What a caller may see, in one word: those with the same word would be
+/// answered the same, and may share an answer.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Scope(pub Arc<str>);
 
 /// The way every request takes. One per process, shared by all transports.
 pub struct Pipeline {
@@ -141,6 +192,7 @@ pub struct Pipeline {
     input_types: InputTypes,
     output_types: OutputTypes,
     documents: DocumentCache,
+    rooms: Rooms,
     settings: PipelineSettings,
 }
 
@@ -171,6 +223,7 @@ impl Pipeline {
             strict: Box::new(strict),
             fast: Box::new(build(ValidationMode::Fast)),
             documents: DocumentCache::new(settings.document_cache),
+            rooms: Rooms::default(),
             settings,
         })
     }
@@ -232,35 +285,96 @@ impl Pipeline {
         reply
     }
 
-    /// Executes any operation as a stream of answers: one for a query or a
-    /// mutation, any number for a subscription. Dropping the stream ends it.
-    pub fn stream(self: &Arc<Self>, operation: Operation, call: Call) -> BoxStream<'static, Reply> {
+    /// Executes any operation as a stream of answers, put into JSON: one for a
+    /// query or a mutation, any number for a subscription, each with its
+    /// cursor. Dropping the stream ends it.
+    pub fn stream(
+        self: &Arc<Self>,
+        operation: Operation,
+        call: Call,
+    ) -> BoxStream<'static, Arc<Sent>> {
         match operation.kind {
             OperationType::Query | OperationType::Mutation => {
                 let pipeline = Arc::clone(self);
-                stream::once(async move { pipeline.execute(operation, call).await }).boxed()
+                let executed =
+                    async move { Arc::new(pipeline.execute(operation, call).await.sent()) };
+                stream::once(executed).boxed()
             }
             OperationType::Subscription => self.subscribe(operation, call),
         }
     }
 
-    fn subscribe(self: &Arc<Self>, operation: Operation, call: Call) -> BoxStream<'static, Reply> {
+    fn subscribe(
+        self: &Arc<Self>,
+        operation: Operation,
+        call: Call,
+    ) -> BoxStream<'static, Arc<Sent>> {
         let mut line = RequestLine::of(&operation, &call);
-        let request_id = call.context.request_id;
-        let span = span(&operation, &call);
-        let (request, extensions) = request(&operation, call);
+        let answers = match self.room_of(&operation, &call) {
+            None => self.run(&operation, call, Part::default()).map(|(sent, _)| sent).boxed(),
+            Some(room) => {
+                let pipeline = Arc::clone(self);
+                let run = move |part: Part| {
+                    let call = if part.has_snapshot() { call.clone() } else { call.for_all() };
+                    pipeline.run(&operation, call, part)
+                };
+                self.rooms.enter(room, Box::new(run)).boxed()
+            }
+        };
+        answers.inspect(move |sent| line.sent(sent.code)).boxed()
+    }
 
-        let pipeline = Arc::clone(self);
+    /// Executes a subscription, or a part of it.
+    fn run(
+        self: &Arc<Self>,
+        operation: &Operation,
+        call: Call,
+        part: Part,
+    ) -> BoxStream<'static, Marked> {
+        let request_id = call.context.request_id;
+        let span = span(operation, &call);
+        let (mut request, extensions) = request(operation, call);
+        request.data.insert(part.clone());
+
+        let (pipeline, operation) = (Arc::clone(self), operation.clone());
         let responses = self.executor(&operation).stream(request);
-        let replies = AssertUnwindSafe(responses).catch_unwind().map(move |response| {
+        let answers = AssertUnwindSafe(responses).catch_unwind().map(move |response| {
             let reply = match response {
                 Ok(response) => pipeline.answer(response, &operation, &extensions, request_id),
                 Err(panic) => Reply::panicked(panic.as_ref(), request_id),
             };
-            line.sent(reply.code());
-            reply
+            (Arc::new(reply.sent()), part.take_mark())
         });
-        InSpan { stream: replies.boxed(), span }.boxed()
+        InSpan { stream: answers.boxed(), span }.boxed()
+    }
+
+    /// What a subscription has in common with those it is told the same as, if
+    /// it can share with them at all. Where it goes on from is not part of it:
+    /// that only matters until it has caught up.
+    fn room_of(&self, operation: &Operation, call: &Call) -> Option<Key> {
+        let Operation { known, chosen, variables, .. } = operation;
+        let (_, definition) = find_operation(&known.document, chosen.as_deref()).ok()?;
+        let [selection] = &*definition.selection_set.node.items else { return None };
+        let Selection::Field(field) = &selection.node else { return None };
+        let field = &field.node;
+        if !self.settings.shared.contains(&field.name.node.as_str()) || !field.directives.is_empty()
+        {
+            return None;
+        }
+        let after = field.get_argument(AFTER).map(|after| after.node.to_string());
+        let after = after.as_deref().and_then(|after| after.strip_prefix('$'));
+        let after = after.filter(|after| known.uses_once(after));
+        let variables: BTreeMap<_, _> =
+            variables.iter().filter(|(name, _)| Some(name.as_str()) != after).collect();
+        let name = chosen.as_deref().unwrap_or_default();
+        let text = serde_json::to_vec(&(name, &variables, &*call.scope.0)).ok()?;
+        let digest = Sha256::new().chain_update(operation.hash.bytes()).chain_update(text);
+        Some(digest.finalize().into())
+    }
+
+    /// How many executions of subscriptions are shared.
+    pub fn rooms(&self) -> usize {
+        self.rooms.count()
     }
 
     fn answer(
@@ -331,8 +445,7 @@ fn request(operation: &Operation, call: Call) -> (Request, ResponseExtensions) {
     let extensions = ResponseExtensions::default();
     let mut request = Request::new(String::new()).variables(operation.variables.clone());
     request.operation_name.clone_from(&operation.chosen);
-    request.data = call.data;
-    request.data.insert(call.context);
+    request.data = call.data();
     request.data.insert(extensions.clone());
     request.set_parsed_query(operation.known.document.clone());
     (request, extensions)
@@ -365,17 +478,17 @@ impl<E: Executor> Execute for E {
 
 /// A stream polled within a span.
 struct InSpan {
-    stream: BoxStream<'static, Reply>,
+    stream: BoxStream<'static, Marked>,
     span: Span,
 }
 
 impl futures_util::Stream for InSpan {
-    type Item = Reply;
+    type Item = Marked;
 
     fn poll_next(
         mut self: std::pin::Pin<&mut Self>,
         cx: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Reply>> {
+    ) -> std::task::Poll<Option<Marked>> {
         let span = self.span.clone();
         span.in_scope(|| self.stream.poll_next_unpin(cx))
     }

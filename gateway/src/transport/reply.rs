@@ -5,10 +5,12 @@ use std::{any::Any, collections::BTreeMap, sync::Arc};
 
 use async_graphql::{PathSegment, Pos, Response, ServerError, Value};
 use axum::http::HeaderMap;
+use bytes::Bytes;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use tracing::{error, warn};
 use uuid::Uuid;
 
+use super::sharing::Sent;
 use crate::error::{Cause, ClientError, ErrorCode, MASKED};
 
 /// At most this many errors are told; who has more mends these first.
@@ -69,6 +71,32 @@ impl Reply {
     pub fn code(&self) -> Option<ErrorCode> {
         let error = self.errors.first()?;
         Some(code_of(error).unwrap_or(ErrorCode::Internal))
+    }
+}
+
+impl Reply {
+    /// As it goes out.
+    pub(super) fn sent(&self) -> Sent {
+        let cursor = match self.extensions.get("cursor") {
+            Some(Value::String(cursor)) => Some(cursor.as_str().into()),
+            _ => None,
+        };
+        Sent {
+            payload: encoded(self),
+            refusal: self.data.is_none().then(|| encoded(&self.errors)),
+            cursor,
+            code: self.code(),
+        }
+    }
+}
+
+fn encoded(value: &impl Serialize) -> Bytes {
+    match serde_json::to_vec(value) {
+        Ok(text) => text.into(),
+        Err(error) => {
+            error!(%error, "an answer could not be encoded");
+            Bytes::from_static(b"{}")
+        }
     }
 }
 

@@ -6,30 +6,44 @@
 //! it is closed and resumes with its cursor. Nothing is buffered beyond what
 //! the next write takes.
 
-use std::{
-    collections::{HashMap, hash_map::Entry},
-    pin::Pin,
-    sync::Arc,
-    time::Duration,
-};
+mod outgoing;
 
-use async_graphql::{Data, parser::types::OperationType};
+use std::{collections::HashMap, pin::Pin, sync::Arc, time::Duration};
+
+use async_graphql::parser::types::OperationType;
 use axum::{
-    extract::{
-        FromRequestParts, Request,
-        ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade},
+    extract::{FromRequestParts, Request, ws::WebSocketUpgrade},
+    http::{
+        HeaderMap, HeaderValue, StatusCode,
+        header::{
+            CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
+        },
     },
-    http::StatusCode,
     response::Response,
 };
+use bytes::{Bytes, BytesMut};
 use futures_util::{
     FutureExt, SinkExt, StreamExt,
-    stream::{self, AbortHandle, Abortable, BoxStream, SelectAll},
+    stream::{AbortHandle, Abortable, SelectAll},
 };
-use serde::{Deserialize, Serialize};
-use tokio::time::{Instant, Sleep, sleep_until, timeout};
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use serde::Deserialize;
+use tokio::{
+    io::AsyncWriteExt,
+    time::{Instant, Sleep, sleep_until, timeout},
+};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{
+        Error, Message,
+        handshake::derive_accept_key,
+        protocol::{CloseFrame, Role, WebSocketConfig},
+    },
+};
 use tracing::debug;
 
+use self::outgoing::{COALESCED_BYTES, Greeting, Output, Outputs, put_answer};
 use super::{
     Door,
     context::{ConnectionInit, RequestContext, Resume, traceparent},
@@ -79,8 +93,8 @@ impl Default for WebSocketSettings {
     }
 }
 
-/// Why the server closes a socket. Clients connect again after 1001 and 1013,
-/// and give up after all others.
+/// Why the server closes a socket. Clients such as `graphql-ws` connect again
+/// after 1001, 1013, 4403 and 4408, and give up after all others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CloseCode {
     /// The server drains.
@@ -131,29 +145,63 @@ pub(super) async fn upgrade(
         .origins
         .check(&parts.headers)
         .map_err(|error| Refused::new(StatusCode::FORBIDDEN, error))?;
-    let upgrade = WebSocketUpgrade::from_request_parts(&mut parts, &()).await.map_err(|error| {
-        Refused::new(error.status(), ClientError::new(ErrorCode::BadRequest, error.body_text()))
-    })?;
+    let on_upgrade = parts.extensions.get::<OnUpgrade>().cloned();
+    // It knows all that can be wrong with a handshake; the socket is our own,
+    // for it has to be written to directly.
+    if let Err(error) = WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
+        let (status, text) = (error.status(), error.body_text());
+        return Err(Refused::new(status, ClientError::new(ErrorCode::BadRequest, text)));
+    }
+    let no_upgrade = || {
+        let error = ClientError::new(ErrorCode::BadRequest, "this connection cannot be a socket");
+        Refused::new(StatusCode::UPGRADE_REQUIRED, error)
+    };
+    let key = parts.headers.get(SEC_WEBSOCKET_KEY).ok_or_else(no_upgrade)?;
+    let accept = HeaderValue::from_str(&derive_accept_key(key.as_bytes())).ok();
+    let accept = accept.ok_or_else(no_upgrade)?;
+    let on_upgrade = on_upgrade.ok_or_else(no_upgrade)?;
 
-    let settings = &door.settings.websocket;
-    let upgrade = upgrade
-        .protocols([PROTOCOL])
-        // Small, so that an idle subscriber costs little.
-        .read_buffer_size(4 * 1024)
-        .write_buffer_size(4 * 1024)
-        .max_message_size(settings.max_message)
-        .max_frame_size(settings.max_message);
-    // Counted from now, so that no drain misses a socket between two tasks.
-    let counted = door.sockets.token();
+    let speaks = speaks_our_protocol(&parts.headers);
     let request_id = context.request_id;
     let traceparent = traceparent(&parts.headers);
-    Ok(upgrade.on_upgrade(move |socket| async move {
-        let speaks = socket.protocol().is_some();
-        let connection = Connection::new(socket, &door, traceparent);
+    // Counted from now, so that no drain misses a socket between two tasks.
+    let serving = Arc::clone(&door);
+    door.sockets.spawn(async move {
+        let upgraded = match on_upgrade.await {
+            Ok(upgraded) => TokioIo::new(upgraded),
+            Err(error) => return debug!(request.id = %request_id, %error, "no socket came of it"),
+        };
+        let settings = &serving.settings.websocket;
+        let config = WebSocketConfig::default()
+            // Small, so that an idle subscriber costs little.
+            .read_buffer_size(4 * 1024)
+            .write_buffer_size(0)
+            .max_message_size(Some(settings.max_message))
+            .max_frame_size(Some(settings.max_message));
+        let socket = WebSocketStream::from_raw_socket(upgraded, Role::Server, Some(config)).await;
+        let connection = Connection::new(socket, &serving, traceparent);
         let closed = connection.run(speaks).await;
         debug!(request.id = %request_id, close.code = closed.map(CloseCode::number), "socket closed");
-        drop(counted);
-    }))
+    });
+
+    let mut response = Response::default();
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+    if speaks {
+        headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(PROTOCOL));
+    }
+    Ok(response)
+}
+
+/// Whether [`PROTOCOL`] is among those the client offers.
+fn speaks_our_protocol(headers: &HeaderMap) -> bool {
+    let offered = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter();
+    offered
+        .flat_map(|offered| offered.as_bytes().split(|byte| *byte == b','))
+        .any(|protocol| protocol.trim_ascii() == PROTOCOL.as_bytes())
 }
 
 /// What clients say.
@@ -179,74 +227,6 @@ enum ClientMessage {
     },
 }
 
-/// What the server says.
-#[derive(Debug, Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum ServerMessage<'a> {
-    ConnectionAck,
-    Pong {
-        #[serde(skip_serializing_if = "Option::is_none")]
-        payload: Option<serde_json::Map<String, serde_json::Value>>,
-    },
-    Next {
-        id: &'a str,
-        payload: &'a Reply,
-    },
-    Error {
-        id: &'a str,
-        payload: &'a [async_graphql::ServerError],
-    },
-    Complete {
-        id: &'a str,
-    },
-}
-
-impl ServerMessage<'_> {
-    fn encoded(&self) -> Option<Utf8Bytes> {
-        match serde_json::to_string(self) {
-            Ok(text) => Some(text.into()),
-            Err(error) => {
-                tracing::error!(%error, "a message could not be encoded");
-                None
-            }
-        }
-    }
-}
-
-/// What an operation has to say.
-struct Output {
-    id: Arc<str>,
-    message: Option<Utf8Bytes>,
-    /// Whether it is the operation's last word.
-    last: bool,
-}
-
-/// The answers of an operation as messages. A refusal ends it without `complete`.
-fn outputs(id: Arc<str>, replies: BoxStream<'static, Reply>) -> impl stream::Stream<Item = Output> {
-    stream::unfold(Some(replies), move |replies| {
-        let id = Arc::clone(&id);
-        async move {
-            let mut replies = replies?;
-            Some(match replies.next().await {
-                Some(reply) if reply.data.is_none() => (refusal(id, &reply), None),
-                Some(reply) => {
-                    let message = ServerMessage::Next { id: &id, payload: &reply }.encoded();
-                    (Output { id, message, last: false }, Some(replies))
-                }
-                None => {
-                    let message = ServerMessage::Complete { id: &id }.encoded();
-                    (Output { id, message, last: true }, None)
-                }
-            })
-        }
-    })
-}
-
-fn refusal(id: Arc<str>, reply: &Reply) -> Output {
-    let message = ServerMessage::Error { id: &id, payload: &reply.errors }.encoded();
-    Output { id, message, last: true }
-}
-
 /// An operation under way.
 struct Running {
     abort: AbortHandle,
@@ -267,11 +247,10 @@ impl End {
     }
 }
 
-/// At most this much is written before it is flushed.
-const COALESCED_BYTES: usize = 32 * 1024;
-
 struct Connection {
-    socket: WebSocket,
+    socket: WebSocketStream<TokioIo<Upgraded>>,
+    /// Frames that are to be written. Empty while nothing is.
+    out: BytesMut,
     door: Arc<Door>,
     /// The trace context the socket was opened in.
     traceparent: Option<String>,
@@ -279,7 +258,7 @@ struct Connection {
     init: Option<ConnectionInit>,
     running: HashMap<Arc<str>, Running>,
     /// Polls only what was woken.
-    outputs: SelectAll<Abortable<BoxStream<'static, Output>>>,
+    outputs: SelectAll<Abortable<Outputs>>,
     draining: bool,
     heard: Instant,
     next_ping: Instant,
@@ -287,11 +266,16 @@ struct Connection {
 }
 
 impl Connection {
-    fn new(socket: WebSocket, door: &Arc<Door>, traceparent: Option<String>) -> Self {
+    fn new(
+        socket: WebSocketStream<TokioIo<Upgraded>>,
+        door: &Arc<Door>,
+        traceparent: Option<String>,
+    ) -> Self {
         let now = Instant::now();
         let init_until = now + door.settings.websocket.init_timeout;
         Self {
             socket,
+            out: BytesMut::new(),
             door: Arc::clone(door),
             traceparent,
             init: None,
@@ -341,7 +325,7 @@ impl Connection {
             return Err(End::close(CloseCode::GoingAway, "Server is going away"));
         }
         tokio::select! {
-            message = self.socket.recv() => match message {
+            message = self.socket.next() => match message {
                 Some(Ok(message)) => {
                     self.heard = Instant::now();
                     self.heard(message).await
@@ -362,13 +346,11 @@ impl Connection {
 
     /// A client that sent too much is told; from one that does not speak
     /// WebSocket there is nothing more to expect.
-    fn unreadable(&self, error: &axum::Error) -> End {
-        // axum hides the error's type; the texts are tungstenite's.
-        let text = error.to_string();
-        if text.contains("too long") || text.contains("too big") {
+    fn unreadable(&self, error: &Error) -> End {
+        if let Error::Capacity(_) = error {
             let most = self.settings().max_message;
             End::close(CloseCode::BadRequest, format!("A message may have {most} bytes"))
-        } else if text.contains("UTF-8") {
+        } else if let Error::Utf8(_) = error {
             End::close(CloseCode::BadRequest, "A message must be UTF-8")
         } else {
             End::Gone
@@ -383,7 +365,7 @@ impl Connection {
             }
             // Answered by the library; that it came is what counts.
             Message::Ping(_) | Message::Pong(_) => return Ok(()),
-            Message::Close(_) => return Err(End::Gone),
+            Message::Close(_) | Message::Frame(_) => return Err(End::Gone),
         };
         check_json_depth(text.as_bytes())
             .map_err(|error| End::close(CloseCode::BadRequest, error.message.clone()))?;
@@ -394,7 +376,7 @@ impl Connection {
             ClientMessage::ConnectionInit { payload } => {
                 self.initialize(payload.unwrap_or_default()).await
             }
-            ClientMessage::Ping { payload } => self.say(&ServerMessage::Pong { payload }).await,
+            ClientMessage::Ping { payload } => self.say(&Greeting::Pong { payload }).await,
             ClientMessage::Pong { .. } => Ok(()),
             ClientMessage::Subscribe { id, payload } => self.subscribe(&id, payload).await,
             ClientMessage::Complete { id } => {
@@ -417,7 +399,7 @@ impl Connection {
         self.init = Some(init);
         self.next_ping = Instant::now() + self.settings().ping_every;
         self.wake_later();
-        self.say(&ServerMessage::ConnectionAck).await
+        self.say(&Greeting::ConnectionAck).await
     }
 
     async fn subscribe(&mut self, id: &str, parameters: Parameters) -> Result<(), End> {
@@ -450,18 +432,16 @@ impl Connection {
                 let line = RequestLine::of_refused(Transport::WebSocket, context.request_id);
                 line.finished(Some(error.code));
                 let reply = Reply::refused(error, locations, context.request_id);
-                return self.send(refusal(id, &reply).message).await;
+                put_answer(&mut self.out, &id, &reply.sent());
+                return self.write_out().await;
             }
         };
 
-        let mut data = Data::default();
-        data.insert(init);
-        data.insert(resume);
         let kind = operation.kind;
-        let call = Call { transport: Transport::WebSocket, context, data };
-        let replies = self.pipeline().stream(operation, call);
+        let call = Call { init, resume, ..Call::new(Transport::WebSocket, context) };
+        let answers = self.pipeline().stream(operation, call);
         let (abort, registration) = AbortHandle::new_pair();
-        let outputs = outputs(Arc::clone(&id), replies).boxed();
+        let outputs = Outputs::new(Arc::clone(&id), answers);
         self.outputs.push(Abortable::new(outputs, registration));
         self.running.insert(id, Running { abort, kind });
         Ok(())
@@ -504,33 +484,34 @@ impl Connection {
 
     /// Sends what an operation has to say, and what others have ready besides.
     async fn put_out(&mut self, output: Output) -> Result<(), End> {
-        let mut written = 0;
         let mut next = Some(output);
-        while let Some(Output { id, message, last }) = next.take() {
-            if last && let Entry::Occupied(running) = self.running.entry(id) {
-                running.remove();
+        while let Some(Output { id, frames, last }) = next.take() {
+            if last {
+                self.running.remove(&id);
             }
-            if let Some(message) = message {
-                written += message.len();
-                let feed = self.socket.feed(Message::Text(message));
-                in_time(self.door.settings.websocket.send_timeout, feed).await?;
+            if self.out.is_empty() {
+                self.out = frames;
+            } else {
+                self.out.extend_from_slice(&frames);
             }
-            if written < COALESCED_BYTES {
+            if self.out.len() < COALESCED_BYTES {
                 next = self.outputs.next().now_or_never().flatten();
             }
         }
-        let flush = self.socket.flush();
-        in_time(self.door.settings.websocket.send_timeout, flush).await
+        self.write_out().await
     }
 
-    async fn say(&mut self, message: &ServerMessage<'_>) -> Result<(), End> {
-        self.send(message.encoded()).await
+    async fn say(&mut self, greeting: &Greeting) -> Result<(), End> {
+        greeting.put(&mut self.out);
+        self.write_out().await
     }
 
-    async fn send(&mut self, message: Option<Utf8Bytes>) -> Result<(), End> {
-        let Some(message) = message else { return Ok(()) };
-        let send = self.socket.send(Message::Text(message));
-        in_time(self.door.settings.websocket.send_timeout, send).await
+    async fn write_out(&mut self) -> Result<(), End> {
+        let patience = self.settings().send_timeout;
+        in_time(patience, write_all(&mut self.socket, &mut self.out)).await?;
+        // Whoever is idle keeps no memory for it.
+        self.out = BytesMut::new();
+        Ok(())
     }
 
     /// It is time to look whether the client is still there.
@@ -544,7 +525,7 @@ impl Connection {
         }
         if now >= self.next_ping {
             self.next_ping = now + self.settings().ping_every;
-            let ping = self.socket.send(Message::Ping(bytes::Bytes::new()));
+            let ping = self.socket.send(Message::Ping(Bytes::new()));
             in_time(self.door.settings.websocket.send_timeout, ping).await?;
         }
         self.wake_later();
@@ -560,11 +541,13 @@ impl Connection {
     async fn close(mut self, code: CloseCode, reason: &str) {
         // A control frame has 125 bytes, two of them for the code.
         let reason = &reason[..reason.floor_char_boundary(123)];
-        let frame = CloseFrame { code: code.number(), reason: reason.into() };
+        let frame = CloseFrame { code: code.number().into(), reason: reason.into() };
         let goodbye = async {
-            if self.socket.send(Message::Close(Some(frame))).await.is_ok() {
-                while let Some(Ok(_)) = self.socket.recv().await {}
-            }
+            // A frame that was begun is finished: what follows would be taken for its rest.
+            write_all(&mut self.socket, &mut self.out).await?;
+            self.socket.send(Message::Close(Some(frame))).await?;
+            while self.socket.next().await.transpose()?.is_some() {}
+            Ok::<_, Error>(())
         };
         // A client that does not take even that is dropped.
         let _ = timeout(self.door.settings.websocket.close_timeout, goodbye).await;
@@ -578,10 +561,22 @@ fn resume_of(init: &ConnectionInit, id: &str) -> Option<String> {
     resume.as_str().or_else(|| resume.get(id)?.as_str()).map(str::to_owned)
 }
 
+/// Writes frames, behind what the library has to say (pongs). Whoever gives up
+/// waiting finds in `out` what was not written.
+async fn write_all(
+    socket: &mut WebSocketStream<TokioIo<Upgraded>>,
+    out: &mut BytesMut,
+) -> Result<(), Error> {
+    socket.flush().await?;
+    let stream = socket.get_mut();
+    stream.write_all_buf(out).await?;
+    Ok(stream.flush().await?)
+}
+
 /// A client that does not take what is sent to it in time is closed.
 async fn in_time(
     patience: Duration,
-    sending: impl Future<Output = Result<(), axum::Error>>,
+    sending: impl Future<Output = Result<(), Error>>,
 ) -> Result<(), End> {
     match timeout(patience, sending).await {
         Ok(Ok(())) => Ok(()),

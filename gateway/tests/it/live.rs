@@ -27,6 +27,7 @@ on_both_backends! {
     an_order_is_watched,
     orders_that_fit_are_watched,
     messages_to_a_customer_are_watched,
+    whoever_comes_in_the_middle_misses_nothing,
     progress_resumes_behind_any_item,
     progress_resumes_across_a_restart,
     progress_resumes_across_crashes_in_the_middle,
@@ -293,6 +294,36 @@ async fn messages_to_a_customer_are_watched(mall: Mall) {
     assert_eq!(with_socket.item().await, (second, after_second));
 }
 
+async fn whoever_comes_in_the_middle_misses_nothing(mall: Mall) {
+    let shopper = mall.given_a_shopper().await;
+    let order = shopper.order();
+    mall.when_checking_out(shopper.basket, shopper.payment).await.succeeds();
+
+    // They come one after the other, as long as something happens.
+    let mut watches = Vec::new();
+    let mut lasts = Vec::new();
+    let arguments = [("id", "ID!", json!(order))];
+    let state = "query($id: ID!) { order(id: $id) { saga { state } } }";
+    loop {
+        watches.push(mall.watch_progress(order, None).await);
+        lasts.push(mall.watch("orderChanged", &arguments, "status").await);
+        let now = mall.ask(state, json!({ "id": order })).await.succeeds();
+        if now["order"]["saga"]["state"] == "COMPLETED" {
+            break;
+        }
+    }
+    mall.then_the_customer_was_told(order, &["ORDER_CREATED", "ORDER_APPROVED"]).await;
+    let all = mall.timeline(order).await;
+    for watch in &mut watches {
+        for item in &all {
+            assert_eq!(progress(watch.next().await), *item);
+        }
+    }
+    for watch in &mut lasts {
+        watch.until(|order| order["status"] == "APPROVED").await;
+    }
+}
+
 async fn progress_resumes_behind_any_item(mall: Mall) {
     let shopper = mall.given_an_approved_order().await;
     let order = shopper.order();
@@ -432,6 +463,26 @@ async fn progress_resumes_across_crashes_in_the_middle(mut mall: Mall) {
         assert_eq!(seen, all);
         mall.then_the_history(order, &["ordering.OrderCreated", "ordering.OrderApproved"]).await;
     }
+}
+
+#[tokio::test]
+async fn the_latest_value_has_a_cursor_too_and_whoever_resumes_gets_the_present_one() {
+    let mall = Mall::open().await;
+    let bot = mall.given_an_idle_bot("Robby").await;
+    let payload = json!({ "query": "subscription { botsChanged { id status } }" });
+    let mut socket = Socket::open(&mall, json!({})).await;
+    socket.subscribe(payload.clone()).await;
+    let is = |status: &str| json!({ "botsChanged": { "id": bot, "status": status } });
+    let (item, cursor) = socket.item().await;
+    assert_eq!(item, is("IDLE"));
+    mall.given("takeBotOffline", json!({ "id": bot })).await;
+    let (item, after) = socket.item().await;
+    assert_eq!(item, is("OFFLINE"));
+    assert_ne!(cursor, after);
+
+    let mut resumed = Socket::open(&mall, json!({ "resume": cursor })).await;
+    resumed.subscribe(payload).await;
+    assert_eq!(resumed.item().await, (is("OFFLINE"), after));
 }
 
 // ---- what cannot be watched

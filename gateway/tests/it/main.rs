@@ -14,6 +14,7 @@ mod process;
 mod refusals;
 mod scenarios;
 mod schema;
+mod sharing;
 mod support;
 mod transport;
 mod verify;

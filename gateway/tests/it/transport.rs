@@ -24,6 +24,7 @@ use mallbots_gateway::{
     transport::{
         TransportSettings,
         context::{ConnectionInit, TransportExt},
+        part::Mark,
         pipeline::{Pipeline, PipelineSettings},
         websocket::WebSocketSettings,
     },
@@ -33,7 +34,7 @@ use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
-    sync::{Notify, Semaphore},
+    sync::{Notify, Semaphore, watch},
     task::JoinHandle,
     time::timeout,
 };
@@ -65,6 +66,10 @@ struct World {
     waiting: Notify,
     /// Has a permit for each stream or resolver that was dropped.
     dropped: Arc<Semaphore>,
+    /// How many news there are.
+    news: watch::Sender<i64>,
+    /// How many executions there were that listen to news.
+    listeners: AtomicU32,
 }
 
 /// Adds a permit when it is dropped.
@@ -269,6 +274,46 @@ impl Subscriptions {
         stream::iter([1, 2]).inspect(|number| assert_ne!(*number, 2, "password=hunter2"))
     }
 
+    /// All news, each with its number, and from then on each new one: for all
+    /// who ask alike.
+    async fn news(
+        &self,
+        ctx: &Context<'_>,
+        after: Option<i64>,
+        #[graphql(default)] padding: usize,
+    ) -> impl Stream<Item = String> + use<> {
+        let (world, part) = (Arc::clone(world(ctx)), ctx.part().clone());
+        let extensions = ctx.response_extensions().clone();
+        let resume = ctx.resume().map(|cursor| cursor.parse().unwrap());
+        let mut told = part.behind().or(after).or(resume).unwrap_or_default();
+        async_stream::stream! {
+            let dropped = OnDrop(Arc::clone(&world.dropped));
+            let mut news = world.news.subscribe();
+            if !part.has_snapshot() {
+                world.listeners.fetch_add(1, Ordering::Relaxed);
+                told = *news.borrow();
+            }
+            part.listens();
+            loop {
+                let all = *news.borrow_and_update();
+                while told < all {
+                    told += 1;
+                    part.mark(Mark { of: None, position: told, done: told });
+                    extensions.set("cursor", told.to_string());
+                    yield format!("{told}{}", "x".repeat(padding));
+                }
+                if !part.has_changes() {
+                    part.complete(told);
+                    break;
+                }
+                if news.changed().await.is_err() {
+                    break;
+                }
+            }
+            drop(dropped);
+        }
+    }
+
     /// Cannot be had.
     async fn missing(&self) -> async_graphql::Result<BoxStream<'static, i32>> {
         Err(ClientError::new(ErrorCode::NotFound, "there is no such thing").into())
@@ -303,11 +348,14 @@ async fn server_with_sockets(websocket: WebSocketSettings) -> Server {
 }
 
 async fn server_with(transport: TransportSettings, pipeline: PipelineSettings) -> Server {
+    let pipeline = PipelineSettings { shared: &["news"], ..pipeline };
     let world = Arc::new(World {
         mutations: AtomicU32::new(0),
         release: Notify::new(),
         waiting: Notify::new(),
         dropped: Arc::new(Semaphore::new(0)),
+        news: watch::Sender::new(0),
+        listeners: AtomicU32::new(0),
     });
     let shared = Arc::clone(&world);
     let schema = move |mode: ValidationMode| {
@@ -1319,6 +1367,202 @@ async fn a_client_that_does_not_read_is_closed_with_1013() {
 
     server.dropped().await;
     assert_eq!(stuck.closed().await.0, 1013);
+}
+
+#[tokio::test]
+async fn equal_subscriptions_share_one_execution() {
+    let server = server().await;
+    let mut sockets = Vec::new();
+    for number in 0..100 {
+        let mut socket = server.socket().await;
+        // Where one goes on makes no difference once it has caught up.
+        let query = "subscription($a: Int) { news(after: $a) }";
+        let payload = json!({ "query": query, "variables": { "a": number % 3 } });
+        socket
+            .send(json!({ "type": "subscribe", "id": number.to_string(), "payload": payload }))
+            .await;
+        sockets.push(socket);
+    }
+    server.world.news.send_replace(5);
+    for (number, socket) in sockets.iter_mut().enumerate() {
+        for n in number % 3 + 1..=5 {
+            let payload = json!({ "data": { "news": n.to_string() }, "extensions": { "cursor": n.to_string() } });
+            socket
+                .expect(json!({ "type": "next", "id": number.to_string(), "payload": payload }))
+                .await;
+        }
+    }
+    server.world.news.send_replace(6);
+    for socket in &mut sockets {
+        assert_eq!(socket.next().await["payload"]["data"]["news"], "6");
+    }
+    assert_eq!(server.world.listeners.load(Ordering::Relaxed), 1);
+
+    // Other arguments are another thing to watch.
+    let mut other = server.socket().await;
+    other.subscribe("1", "subscription { news(padding: 1) }").await;
+    assert_eq!(other.next().await["payload"]["data"]["news"], "1x");
+    while server.world.listeners.load(Ordering::Relaxed) < 2 {
+        tokio::task::yield_now().await;
+    }
+
+    // Nothing goes on that nobody watches: each had a snapshot, and there were
+    // two executions besides.
+    drop((sockets, other));
+    for _ in 0..101 + 2 {
+        server.dropped().await;
+    }
+}
+
+#[tokio::test]
+async fn a_shared_subscription_resumes_in_each_of_the_three_ways() {
+    let server = server().await;
+    server.world.news.send_replace(4);
+    let mut listening = server.socket().await;
+    listening.subscribe("1", "subscription { news }").await;
+    for n in 1..=4 {
+        assert_eq!(listening.next().await["payload"]["extensions"]["cursor"], n.to_string());
+    }
+    for (init, extensions, query, first) in [
+        (json!({}), json!({}), "subscription { news(after: 3) }", "4"),
+        (json!({}), json!({ "resume": "2" }), "subscription { news }", "3"),
+        (json!({ "resume": { "1": "1" } }), json!({}), "subscription { news }", "2"),
+        (json!({ "resume": "1" }), json!({ "resume": "3" }), "subscription { news }", "4"),
+    ] {
+        let mut socket = server.open(Some("graphql-transport-ws"), None).await.unwrap();
+        socket.send(json!({ "type": "connection_init", "payload": init })).await;
+        socket.expect(json!({ "type": "connection_ack" })).await;
+        let payload = json!({ "query": query, "extensions": extensions });
+        socket.send(json!({ "type": "subscribe", "id": "1", "payload": payload })).await;
+        assert_eq!(socket.next().await["payload"]["data"]["news"], first);
+    }
+}
+
+#[tokio::test]
+async fn one_who_does_not_read_holds_up_nobody_who_watches_the_same() {
+    let settings = WebSocketSettings {
+        send_timeout: Duration::from_millis(500),
+        close_timeout: PATIENCE,
+        ..Default::default()
+    };
+    let server = server_with_sockets(settings).await;
+    let query = "subscription { news(padding: 30000) }";
+    let mut stuck = server.socket().await;
+    stuck.subscribe("1", query).await;
+    let mut reader = server.socket().await;
+    reader.subscribe("1", query).await;
+    // More than a log keeps, so that it also begins anew, and more than the
+    // kernel takes for it.
+    for n in 1..=1_000_i64 {
+        server.world.news.send_replace(n);
+        let item = reader.next().await;
+        assert_eq!(item["payload"]["extensions"]["cursor"], n.to_string());
+    }
+    // What it takes in late is complete as far as it goes.
+    let mut next = 1;
+    let (code, _) = loop {
+        match stuck.frame().await {
+            Message::Text(text) => {
+                let item: Value = serde_json::from_str(&text).unwrap();
+                assert_eq!(item["payload"]["extensions"]["cursor"], next.to_string());
+                next += 1;
+            }
+            Message::Close(Some(frame)) => break (u16::from(frame.code), frame.reason),
+            Message::Close(None) | Message::Binary(_) | Message::Frame(_) => panic!("not closed"),
+            Message::Ping(_) | Message::Pong(_) => {}
+        }
+    };
+    assert_eq!(code, 1013);
+    assert!(1 < next && next < 1_000, "{next}");
+    // And the cursor resumes it.
+    let mut again = server.socket().await;
+    again.subscribe("1", &format!("subscription {{ news(after: {}) }}", next - 1)).await;
+    assert_eq!(again.next().await["payload"]["extensions"]["cursor"], next.to_string());
+}
+
+#[tokio::test]
+async fn a_flood_of_sockets_that_say_nothing_passes() {
+    let settings =
+        WebSocketSettings { init_timeout: Duration::from_millis(200), ..Default::default() };
+    let server = server_with_sockets(settings).await;
+    let mut silent = Vec::new();
+    for _ in 0..300 {
+        silent.push(server.open(Some("graphql-transport-ws"), None).await.unwrap());
+    }
+    assert_eq!(server.query("{ hello }").await["data"]["hello"], "world");
+    for socket in &mut silent {
+        assert_eq!(socket.closed().await.0, 4408);
+    }
+}
+
+#[tokio::test]
+async fn a_flood_of_operations_is_refused_and_the_socket_stays() {
+    let server = server().await;
+    let mut socket = server.socket().await;
+    let mut refused = 0;
+    for n in 0..500 {
+        socket.subscribe(&n.to_string(), "subscription { silence }").await;
+        if n >= 50 {
+            let message = socket.next().await;
+            assert_eq!(message["payload"][0]["extensions"]["code"], "TOO_MANY_OPERATIONS");
+            refused += 1;
+        }
+    }
+    assert_eq!(refused, 450);
+    socket.send(json!({ "type": "ping" })).await;
+    socket.expect(json!({ "type": "pong" })).await;
+    drop(socket);
+    for _ in 0..50 {
+        server.dropped().await;
+    }
+}
+
+#[tokio::test]
+async fn operations_that_come_and_go_leave_nothing_behind() {
+    let server = server().await;
+    let mut socket = server.socket().await;
+    for n in 0..200 {
+        socket.subscribe("1", "subscription { news }").await;
+        socket.send(json!({ "type": "complete", "id": "1" })).await;
+        if n % 20 == 0 {
+            socket.send(json!({ "type": "ping" })).await;
+            socket.expect(json!({ "type": "pong" })).await;
+        }
+    }
+    // One after the other has its turn.
+    socket.subscribe("1", "subscription { news }").await;
+    server.world.news.send_replace(1);
+    assert_eq!(socket.next().await["payload"]["data"]["news"], "1");
+}
+
+#[tokio::test]
+async fn a_message_of_64_kib_is_read() {
+    let server = server().await;
+    let mut socket = server.socket().await;
+    let frame = r#"{"type":"ping","payload":{"a":""}}"#;
+    let text = "x".repeat(64 * 1024 - frame.len());
+    socket.send(json!({ "type": "ping", "payload": { "a": text } })).await;
+    socket.expect(json!({ "type": "pong", "payload": { "a": text } })).await;
+}
+
+#[tokio::test]
+async fn a_drain_ends_shared_subscriptions_too() {
+    let server = server().await;
+    let mut sockets = Vec::new();
+    for _ in 0..10 {
+        let mut socket = server.socket().await;
+        socket.subscribe("1", "subscription { news }").await;
+        sockets.push(socket);
+    }
+    server.world.news.send_replace(1);
+    for socket in &mut sockets {
+        socket.next().await;
+    }
+    server.signals.drain.cancel();
+    for socket in &mut sockets {
+        assert_eq!(socket.closed().await.0, 1001);
+    }
+    assert_eq!(timeout(PATIENCE, server.running).await.unwrap().unwrap(), Stopped::Drained);
 }
 
 #[tokio::test]
