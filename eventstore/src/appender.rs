@@ -360,7 +360,8 @@ impl Appender {
         }
         self.probe(Moment::BeforeCommit, || writes.names());
         let landmark = self.shared.landmark();
-        match postgres::write(connection, writes, self.recorded_at).await {
+        let tells = !self.shared.company.is_alone();
+        match postgres::write(connection, writes, self.recorded_at, tells).await {
             Ok(before) => {
                 let before = Position(before);
                 let went_back = before < landmark.head;

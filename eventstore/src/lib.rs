@@ -34,6 +34,7 @@ pub mod codec;
 pub mod upcast;
 
 mod appender;
+mod company;
 mod listen;
 mod loader;
 mod recent;

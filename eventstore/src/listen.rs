@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use sea_orm::sqlx::{
     Error,
-    postgres::{PgConnection, PgListener, PgPool},
+    postgres::{PgConnection, PgListener, PgPool, PgPoolOptions},
 };
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::{
     appender::postgres::CHANNEL,
-    connect::{Database, Lane, Pools},
+    connect::{Database, Lane, Pools, broken},
     error::StoreError,
     message::Position,
     recent::Shared,
@@ -25,7 +25,7 @@ const POLL: Duration = Duration::from_secs(1);
 
 /// Moves the head when another process says that it has moved.
 pub(crate) async fn listen(database: Database, shared: Arc<Shared>, shutdown: CancellationToken) {
-    // On a connection of its own, that no question and no work can take.
+    // As those connect that nothing else can take.
     let Pools::Postgres { reserved: pool, .. } = database.pools() else { return };
     shutdown
         .run_until_cancelled(async {
@@ -43,19 +43,22 @@ async fn hear(
     database: &Database,
     shared: &Shared,
 ) -> Result<std::convert::Infallible, Error> {
-    let mut listener = PgListener::connect_with(pool).await?;
+    // Closed, and what it locks freed, when it is not listened to any more.
+    let own = PgPoolOptions::new().max_connections(1).max_lifetime(None).idle_timeout(None);
+    let own = own.connect_lazy_with(pool.connect_options().as_ref().clone());
+    let mut listener = PgListener::connect_with(&own).await?;
     listener.listen(CHANNEL).await?;
+    shared.company.greet(&mut listener).await?;
     loop {
-        match listener.try_recv().await? {
-            Some(notification) => {
-                if let Ok(position) = notification.payload().parse() {
-                    shared.advance(Position(position));
-                }
+        if let Some(notification) = listener.try_recv().await? {
+            match notification.payload().parse() {
+                Ok(position) => shared.advance(Position(position)),
+                Err(_) => shared.company.hear(notification.payload()),
             }
+        } else {
             // The connection was lost, and what was said meanwhile with it.
-            None => {
-                let _ = look(database, shared).await;
-            }
+            shared.company.greet(&mut listener).await?;
+            let _ = look(database, shared).await;
         }
     }
 }
@@ -96,6 +99,9 @@ async fn look(database: &Database, shared: &Shared) -> Result<(), StoreError> {
     let found = sql::fetch(database, Lane::Reserved, &sql::LOOK, &args, end).await?;
     if let Some((head, there)) = found.into_iter().next() {
         shared.seen(landmark, head, there);
+    }
+    if let Pools::Postgres { reserved: pool, .. } = database.pools() {
+        shared.company.look(pool).await.map_err(broken)?;
     }
     Ok(())
 }

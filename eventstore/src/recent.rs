@@ -15,6 +15,7 @@ use tracing::error;
 use uuid::Uuid;
 
 use crate::{
+    company::Company,
     error::StoreError,
     message::{Position, Recorded, Version},
     timers::Alarms,
@@ -30,6 +31,7 @@ pub(crate) struct Shared {
     pub(crate) messages: LastMessages,
     pub(crate) aggregates: LastAggregates,
     pub(crate) alarms: Alarms,
+    pub(crate) company: Company,
 }
 
 impl Shared {
@@ -40,6 +42,7 @@ impl Shared {
             messages: LastMessages::new(tail_capacity),
             aggregates: LastAggregates::new(cache_capacity),
             alarms: Alarms::default(),
+            company: Company::default(),
         }
     }
 

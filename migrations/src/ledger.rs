@@ -15,7 +15,11 @@ pub struct LedgerMigrator;
 #[async_trait::async_trait]
 impl MigratorTrait for LedgerMigrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![step!("ledger", "m0001_ledger"), step!("ledger", "m0002_leases")]
+        vec![
+            step!("ledger", "m0001_ledger"),
+            step!("ledger", "m0002_leases"),
+            step!("ledger", "m0003_lean_checks"),
+        ]
     }
 
     fn migration_table_name() -> DynIden {

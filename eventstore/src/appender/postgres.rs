@@ -15,7 +15,10 @@ use sea_orm::sqlx::{
     query_with, raw_sql,
 };
 
-use super::batch::{Part, Probe, Touched, Writes};
+use super::{
+    batch::{Part, Probe, Touched, Writes},
+    request::TimerRow,
+};
 use crate::sql::Columns;
 
 /// The channel on which processes tell each other that the head has moved.
@@ -52,13 +55,15 @@ pub(super) async fn look(
     rows.iter().try_for_each(|row| touched.found(row))
 }
 
-/// Writes the batch and returns where the head stood before.
+/// Writes the batch and returns where the head stood before. It `tells` the
+/// other processes if there are any.
 pub(super) async fn write(
     connection: &mut PgConnection,
     writes: &Writes<'_>,
     now: i64,
+    tells: bool,
 ) -> Result<i64, Error> {
-    let statement = writing(writes, now)?;
+    let statement = writing(writes, now, tells)?;
     query_with(AssertSqlSafe(statement.sql), statement.args).fetch_one(connection).await?.int(0)
 }
 
@@ -68,6 +73,9 @@ pub(super) async fn write(
 struct Statement {
     sql: String,
     args: PgArguments,
+    /// Whether rows are written out. Of many, the server takes arrays faster,
+    /// and a statement for each number of rows would be too many statements.
+    is_short: bool,
     /// What must be counted, and how many there must be.
     counted: Vec<&'static str>,
     expected: i64,
@@ -135,8 +143,8 @@ pub(super) const fn found(part: Part) -> &'static str {
 
 /// The statement that writes. Everything in it waits for the head, so that
 /// two processes can never wait for each other.
-fn writing(writes: &Writes<'_>, now: i64) -> Result<Statement, Error> {
-    let mut statement = Statement::default();
+fn writing(writes: &Writes<'_>, now: i64, tells: bool) -> Result<Statement, Error> {
+    let mut statement = Statement { is_short: is_short(writes), ..Statement::default() };
     let count = statement.bind(writes.count())?;
     statement.sql = format!(
         "WITH head AS (
@@ -151,11 +159,103 @@ fn writing(writes: &Writes<'_>, now: i64) -> Result<Statement, Error> {
     statement.claims(writes)?;
     statement.timers(writes)?;
     statement.letters(writes)?;
-    statement.end(&count, writes.count() > 0)?;
+    statement.end(&count, tells && writes.count() > 0)?;
     Ok(statement)
 }
 
+/// Whether a batch is what one request writes, or little more: then taking
+/// arrays apart would be a fifth of the server's work.
+const fn is_short(writes: &Writes<'_>) -> bool {
+    writes.rows.len() <= 3 && writes.inbox.len() <= 1 && writes.timers_set.len() <= 1
+}
+
+/// A column of the rows that a part writes.
+enum Column<'v> {
+    Texts(Vec<&'v str>),
+    Strings(Vec<String>),
+    /// Texts that may be missing.
+    Perhaps(Vec<Option<String>>),
+    Longs(Vec<i64>),
+    Ints(Vec<i32>),
+    Shorts(Vec<i16>),
+}
+
+impl Column<'_> {
+    const fn len(&self) -> usize {
+        match self {
+            Self::Texts(values) => values.len(),
+            Self::Strings(values) => values.len(),
+            Self::Perhaps(values) => values.len(),
+            Self::Longs(values) => values.len(),
+            Self::Ints(values) => values.len(),
+            Self::Shorts(values) => values.len(),
+        }
+    }
+
+    const fn kind(&self) -> &'static str {
+        match self {
+            Self::Texts(_) | Self::Strings(_) | Self::Perhaps(_) => "text",
+            Self::Longs(_) => "bigint",
+            Self::Ints(_) => "integer",
+            Self::Shorts(_) => "smallint",
+        }
+    }
+}
+
 impl Statement {
+    /// The rows with these columns, and `n` that counts them from one, under
+    /// the name. There is at least one row.
+    fn rows<const N: usize>(
+        &mut self,
+        name: &str,
+        columns: [(&str, Column<'_>); N],
+    ) -> Result<String, Error> {
+        let names = columns.each_ref().map(|(column, _)| *column).join(", ");
+        if !self.is_short {
+            let mut arrays = Vec::with_capacity(N);
+            for (_, column) in columns {
+                let kind = column.kind();
+                arrays.push(format!("{}::{kind}[]", self.bind_all(column)?));
+            }
+            let arrays = arrays.join(", ");
+            return Ok(format!("unnest({arrays}) WITH ORDINALITY AS {name} ({names}, n)"));
+        }
+        let count = columns.first().map_or(0, |(_, column)| column.len());
+        let mut rows = Vec::with_capacity(count);
+        for row in 0..count {
+            let mut values = String::new();
+            for (_, column) in &columns {
+                let value = self.bind_one(column, row)?;
+                // Writing to a string cannot fail.
+                let _ = write!(values, "{value}::{}, ", column.kind());
+            }
+            rows.push(format!("({values}{}::bigint)", row + 1));
+        }
+        Ok(format!("(VALUES {}) AS {name} ({names}, n)", rows.join(", ")))
+    }
+
+    fn bind_all(&mut self, column: Column<'_>) -> Result<String, Error> {
+        match column {
+            Column::Texts(values) => self.bind(values),
+            Column::Strings(values) => self.bind(values),
+            Column::Perhaps(values) => self.bind(values),
+            Column::Longs(values) => self.bind(values),
+            Column::Ints(values) => self.bind(values),
+            Column::Shorts(values) => self.bind(values),
+        }
+    }
+
+    fn bind_one(&mut self, column: &Column<'_>, row: usize) -> Result<String, Error> {
+        match column {
+            Column::Texts(values) => self.bind(values[row]),
+            Column::Strings(values) => self.bind(&*values[row]),
+            Column::Perhaps(values) => self.bind(values[row].as_deref()),
+            Column::Longs(values) => self.bind(values[row]),
+            Column::Ints(values) => self.bind(values[row]),
+            Column::Shorts(values) => self.bind(values[row]),
+        }
+    }
+
     /// Binds a value and returns its placeholder.
     fn bind<'v, T>(&mut self, value: T) -> Result<String, Error>
     where
@@ -187,19 +287,24 @@ impl Statement {
         if rows.is_empty() {
             return Ok(());
         }
-        let streams = self.bind(strings(rows, |(stream, _)| stream))?;
-        let versions = self.bind(rows.iter().map(|(_, version)| *version).collect::<Vec<_>>())?;
+        let count = rows.len();
+        let rows = self.rows(
+            "a",
+            [
+                ("stream", strings(rows, |(stream, _)| stream)),
+                ("version", longs(rows, |(_, version)| *version)),
+            ],
+        )?;
         self.part(
             "asserted",
             &format!(
-                "SELECT 1 FROM unnest({streams}::text[], {versions}::bigint[])
-                    AS a (stream, version)
+                "SELECT 1 FROM {rows}
                  CROSS JOIN LATERAL (SELECT 1 FROM messages WHERE stream = a.stream
                     AND kind = 'event' AND version = a.version LIMIT 1) AS f"
             ),
         );
         self.counted.push("asserted");
-        self.expected += super::batch::place(rows.len());
+        self.expected += super::batch::place(count);
         Ok(())
     }
 
@@ -208,20 +313,34 @@ impl Statement {
         if rows.is_empty() {
             return Ok(());
         }
-        let kinds = self.bind(texts(rows, |row| row.kind.as_str()))?;
-        let streams = self.bind(texts(rows, |row| &row.stream_text))?;
-        let versions = self.bind(rows.iter().map(|row| row.version.0).collect::<Vec<_>>())?;
-        let names = self.bind(texts(rows, |row| &row.name))?;
-        let schemas = self.bind(rows.iter().map(|row| row.schema_version).collect::<Vec<_>>())?;
-        let partitions =
-            rows.iter().map(|row| i16::from(row.stream.partition())).collect::<Vec<_>>();
-        let partitions = self.bind(partitions)?;
-        let ids =
-            self.bind(rows.iter().map(|row| row.message_id.to_string()).collect::<Vec<_>>())?;
-        let causes = rows.iter().map(|row| row.causation_id.map(|id| id.to_string()));
-        let causes = self.bind(causes.collect::<Vec<_>>())?;
-        let payloads = self.bind(texts(rows, |row| &row.payload))?;
-        let metadata = self.bind(texts(rows, |row| &row.metadata))?;
+        let rows = self.rows(
+            "m",
+            [
+                ("kind", texts(rows, |row| row.kind.as_str())),
+                ("stream", texts(rows, |row| &row.stream_text)),
+                ("version", longs(rows, |row| row.version.0)),
+                ("name", texts(rows, |row| &row.name)),
+                (
+                    "schema_version",
+                    Column::Ints(rows.iter().map(|row| row.schema_version).collect()),
+                ),
+                (
+                    "partition",
+                    Column::Shorts(
+                        rows.iter().map(|row| i16::from(row.stream.partition())).collect(),
+                    ),
+                ),
+                ("message_id", strings(rows, |row| &row.message_id)),
+                (
+                    "causation_id",
+                    Column::Perhaps(
+                        rows.iter().map(|row| row.causation_id.map(|id| id.to_string())).collect(),
+                    ),
+                ),
+                ("payload", texts(rows, |row| &row.payload)),
+                ("metadata", texts(rows, |row| &row.metadata)),
+            ],
+        )?;
         let now = self.bind(now)?;
         self.part(
             "new_messages",
@@ -231,11 +350,7 @@ impl Statement {
                  SELECT head.before + m.n, m.kind, m.stream, m.version, m.name, m.schema_version,
                     m.partition, m.message_id::uuid, m.causation_id::uuid, m.payload::json,
                     m.metadata::json, {now}
-                 FROM head, unnest({kinds}::text[], {streams}::text[], {versions}::bigint[],
-                    {names}::text[], {schemas}::integer[], {partitions}::smallint[],
-                    {ids}::text[], {causes}::text[], {payloads}::text[], {metadata}::text[])
-                    WITH ORDINALITY AS m (kind, stream, version, name, schema_version, partition,
-                    message_id, causation_id, payload, metadata, n)"
+                 FROM head, {rows}"
             ),
         );
         Ok(())
@@ -246,27 +361,29 @@ impl Statement {
         if rows.is_empty() {
             return Ok(());
         }
-        let consumers = self.bind(texts(rows, |(row, _)| row.consumer))?;
-        let ids = rows.iter().map(|(row, _)| row.message_id.to_string());
-        let ids = self.bind(ids.collect::<Vec<_>>())?;
-        let positions = rows.iter().map(|(row, _)| row.position.0);
-        let positions = self.bind(positions.collect::<Vec<_>>())?;
-        // Nothing stands at zero.
-        let guards = rows.iter().map(|(_, guard)| guard.map_or(0, |guard| guard.0));
-        let guards = self.bind(guards.collect::<Vec<_>>())?;
+        let count = rows.len();
+        let rows = self.rows(
+            "i",
+            [
+                ("consumer", texts(rows, |(row, _)| row.consumer)),
+                ("message_id", strings(rows, |(row, _)| &row.message_id)),
+                ("position", longs(rows, |(row, _)| row.position.0)),
+                // Nothing stands at zero.
+                ("guard", longs(rows, |(_, guard)| guard.map_or(0, |guard| guard.0))),
+            ],
+        )?;
         self.counted(
             "new_inbox",
             &format!(
                 "INSERT INTO inbox (consumer, message_id, position)
                  SELECT i.consumer, i.message_id::uuid, i.position
-                 FROM head, unnest({consumers}::text[], {ids}::text[], {positions}::bigint[],
-                    {guards}::bigint[]) AS i (consumer, message_id, position, guard)
+                 FROM head, {rows}
                  WHERE NOT EXISTS (
                     SELECT 1 FROM messages AS m JOIN checkpoints AS c ON c.consumer = i.consumer
                         AND c.partition = m.partition AND c.position >= m.position
                     WHERE m.position = i.guard)"
             ),
-            rows.len(),
+            count,
         );
         Ok(())
     }
@@ -276,12 +393,17 @@ impl Statement {
         if rows.is_empty() {
             return Ok(());
         }
-        let callers = self.bind(texts(rows, |row| &row.entry.caller))?;
-        let keys = self.bind(texts(rows, |row| &row.entry.key))?;
-        let fingerprints = self.bind(texts(rows, |row| &row.entry.fingerprint))?;
-        let results = self.bind(texts(rows, |row| &row.entry.result))?;
-        let first = self.bind(rows.iter().map(|row| row.first).collect::<Vec<_>>())?;
-        let last = self.bind(rows.iter().map(|row| row.last).collect::<Vec<_>>())?;
+        let rows = self.rows(
+            "a",
+            [
+                ("caller", texts(rows, |row| &row.entry.caller)),
+                ("key", texts(rows, |row| &row.entry.key)),
+                ("fingerprint", texts(rows, |row| &row.entry.fingerprint)),
+                ("result", texts(rows, |row| &row.entry.result)),
+                ("first", longs(rows, |row| row.first)),
+                ("last", longs(rows, |row| row.last)),
+            ],
+        )?;
         let now = self.bind(now)?;
         self.part(
             "new_answers",
@@ -290,9 +412,7 @@ impl Statement {
                     last_position, answered_at)
                  SELECT a.caller, a.key, a.fingerprint, a.result, head.before + a.first,
                     head.before + a.last, {now}
-                 FROM head, unnest({callers}::text[], {keys}::text[], {fingerprints}::text[],
-                    {results}::text[], {first}::bigint[], {last}::bigint[])
-                    AS a (caller, key, fingerprint, result, first, last)"
+                 FROM head, {rows}"
             ),
         );
         Ok(())
@@ -301,46 +421,59 @@ impl Statement {
     fn claims(&mut self, writes: &Writes<'_>) -> Result<(), Error> {
         let rows = &writes.claims_taken;
         if !rows.is_empty() {
-            let scopes = self.bind(texts(rows, |(key, _)| key.0))?;
-            let keys = self.bind(texts(rows, |(key, _)| key.1))?;
-            let owners = self.bind(strings(rows, |(_, owner)| owner))?;
+            let rows = self.rows(
+                "n",
+                [
+                    ("scope", texts(rows, |(key, _)| key.0)),
+                    ("key", texts(rows, |(key, _)| key.1)),
+                    ("owner", strings(rows, |(_, owner)| owner)),
+                ],
+            )?;
             self.part(
                 "claims_taken",
                 &format!(
-                    "INSERT INTO claims (scope, key, owner) SELECT c.scope, c.key, c.owner
-                     FROM head, unnest({scopes}::text[], {keys}::text[], {owners}::text[])
-                        AS c (scope, key, owner)"
+                    "INSERT INTO claims (scope, key, owner) SELECT n.scope, n.key, n.owner
+                     FROM head, {rows}"
                 ),
             );
         }
         let rows = &writes.claims_moved;
         if !rows.is_empty() {
-            let scopes = self.bind(texts(rows, |(key, ..)| key.0))?;
-            let keys = self.bind(texts(rows, |(key, ..)| key.1))?;
-            let from = self.bind(strings(rows, |(_, from, _)| from))?;
-            let to = self.bind(strings(rows, |(.., to)| to))?;
+            let count = rows.len();
+            let rows = self.rows(
+                "m",
+                [
+                    ("scope", texts(rows, |(key, ..)| key.0)),
+                    ("key", texts(rows, |(key, ..)| key.1)),
+                    ("old_owner", strings(rows, |(_, from, _)| from)),
+                    ("new_owner", strings(rows, |(.., to)| to)),
+                ],
+            )?;
             self.counted(
                 "claims_moved",
                 &format!(
                     "UPDATE claims AS c SET owner = m.new_owner
-                     FROM head, unnest({scopes}::text[], {keys}::text[], {from}::text[],
-                        {to}::text[]) AS m (scope, key, old_owner, new_owner)
+                     FROM head, {rows}
                      WHERE c.scope = m.scope AND c.key = m.key AND c.owner = m.old_owner"
                 ),
-                rows.len(),
+                count,
             );
         }
         let rows = &writes.claims_released;
         if !rows.is_empty() {
-            let scopes = self.bind(texts(rows, |(key, _)| key.0))?;
-            let keys = self.bind(texts(rows, |(key, _)| key.1))?;
-            let owners = self.bind(strings(rows, |(_, owner)| owner))?;
+            let rows = self.rows(
+                "r",
+                [
+                    ("scope", texts(rows, |(key, _)| key.0)),
+                    ("key", texts(rows, |(key, _)| key.1)),
+                    ("owner", strings(rows, |(_, owner)| owner)),
+                ],
+            )?;
             self.part(
                 "claims_released",
                 &format!(
                     "DELETE FROM claims AS c
-                     USING head, unnest({scopes}::text[], {keys}::text[], {owners}::text[])
-                        AS r (scope, key, owner)
+                     USING head, {rows}
                      WHERE c.scope = r.scope AND c.key = r.key AND c.owner = r.owner"
                 ),
             );
@@ -351,35 +484,45 @@ impl Statement {
     fn timers(&mut self, writes: &Writes<'_>) -> Result<(), Error> {
         let rows = &writes.timers_cleared;
         if !rows.is_empty() {
-            let owners = self.bind(strings(rows, |(owner, _)| owner))?;
-            let names = self.bind(texts(rows, |(_, name)| name))?;
+            let rows = self.rows(
+                "c",
+                [
+                    ("owner", strings(rows, |(owner, _)| owner)),
+                    ("name", texts(rows, |(_, name)| name)),
+                ],
+            )?;
             self.part(
                 "timers_cleared",
                 &format!(
                     "DELETE FROM timers AS t
-                     USING head, unnest({owners}::text[], {names}::text[]) AS c (owner, name)
+                     USING head, {rows}
                      WHERE t.owner = c.owner AND t.name = c.name"
                 ),
             );
         }
         let rows = &writes.timers_taken;
         if !rows.is_empty() {
-            let owners = self.bind(strings(rows, |((owner, _), _)| owner))?;
-            let names = self.bind(texts(rows, |((_, name), _)| name))?;
-            let due = self.bind(rows.iter().map(|(_, due_at)| *due_at).collect::<Vec<_>>())?;
+            let count = rows.len();
+            let rows = self.rows(
+                "c",
+                [
+                    ("owner", strings(rows, |((owner, _), _)| owner)),
+                    ("name", texts(rows, |((_, name), _)| name)),
+                    ("due_at", longs(rows, |(_, due_at)| *due_at)),
+                ],
+            )?;
             self.counted(
                 "timers_taken",
                 &format!(
                     "DELETE FROM timers AS t
-                     USING head, unnest({owners}::text[], {names}::text[], {due}::bigint[])
-                        AS c (owner, name, due_at)
+                     USING head, {rows}
                      WHERE t.owner = c.owner AND t.name = c.name AND t.due_at = c.due_at"
                 ),
-                rows.len(),
+                count,
             );
         }
         if !writes.timers_set.is_empty() {
-            let timers = self.timer_rows(&writes.timers_set)?;
+            let rows = self.rows("n", timers(&writes.timers_set))?;
             self.part(
                 "timers_set",
                 &format!(
@@ -387,7 +530,7 @@ impl Statement {
                         message_id, payload, metadata)
                      SELECT n.owner, n.name, n.due_at, n.kind, n.stream, n.message_name,
                         n.message_id::uuid, n.payload::json, n.metadata::json
-                     FROM head, {timers}
+                     FROM head, {rows}
                      ON CONFLICT (owner, name) DO UPDATE SET due_at = excluded.due_at,
                         kind = excluded.kind, stream = excluded.stream,
                         message_name = excluded.message_name, message_id = excluded.message_id,
@@ -397,69 +540,55 @@ impl Statement {
         }
         let rows = &writes.timers_moved;
         if !rows.is_empty() {
-            let due = self.bind(rows.iter().map(|(due_at, _)| *due_at).collect::<Vec<_>>())?;
-            let owners = self.bind(strings(rows, |(_, timer)| &timer.owner))?;
-            let names = self.bind(texts(rows, |(_, timer)| timer.name))?;
-            let timers: Vec<_> = rows.iter().map(|(_, timer)| *timer).collect();
-            let timers = self.timer_rows(&timers)?;
+            let moved: Vec<_> = rows.iter().map(|(_, timer)| *timer).collect();
+            let count = rows.len();
+            let old = self.rows(
+                "o",
+                [
+                    ("owner", strings(rows, |(_, timer)| &timer.owner)),
+                    ("name", texts(rows, |(_, timer)| timer.name)),
+                    ("due_at", longs(rows, |(due_at, _)| *due_at)),
+                ],
+            )?;
+            let new = self.rows("n", timers(&moved))?;
             self.counted(
                 "timers_moved",
                 &format!(
                     "UPDATE timers AS t SET due_at = n.due_at, kind = n.kind, stream = n.stream,
                         message_name = n.message_name, message_id = n.message_id::uuid,
                         payload = n.payload::json, metadata = n.metadata::json
-                     FROM head, {timers},
-                        unnest({owners}::text[], {names}::text[], {due}::bigint[])
-                        AS o (owner, name, due_at)
+                     FROM head, {new}, {old}
                      WHERE t.owner = n.owner AND t.name = n.name AND o.owner = n.owner
                         AND o.name = n.name AND t.due_at = o.due_at"
                 ),
-                rows.len(),
+                count,
             );
         }
         Ok(())
-    }
-
-    /// Timers as rows named `n`.
-    fn timer_rows(&mut self, rows: &[&super::request::TimerRow]) -> Result<String, Error> {
-        let owners = self.bind(strings(rows, |row| &row.owner))?;
-        let names = self.bind(texts(rows, |row| row.name))?;
-        let due = self.bind(rows.iter().map(|row| row.due_at).collect::<Vec<_>>())?;
-        let kinds = self.bind(texts(rows, |row| row.message.kind.as_str()))?;
-        let streams = self.bind(strings(rows, |row| &row.message.stream))?;
-        let message_names = self.bind(texts(rows, |row| &row.message.name))?;
-        let ids = self.bind(strings(rows, |row| &row.message.message_id))?;
-        let payloads = self.bind(texts(rows, |row| &row.message.payload))?;
-        let metadata = self.bind(texts(rows, |row| &row.metadata))?;
-        Ok(format!(
-            "unnest({owners}::text[], {names}::text[], {due}::bigint[], {kinds}::text[],
-                {streams}::text[], {message_names}::text[], {ids}::text[], {payloads}::text[],
-                {metadata}::text[]) AS n (owner, name, due_at, kind, stream, message_name,
-                message_id, payload, metadata)"
-        ))
     }
 
     fn letters(&mut self, writes: &Writes<'_>) -> Result<(), Error> {
         let rows = &writes.letters_taken;
         if !rows.is_empty() {
-            let ids = self.bind(strings(rows, |id| id))?;
+            let count = rows.len();
+            let rows = self.rows("t", [("id", strings(rows, |id| id))])?;
             self.counted(
                 "letters_taken",
                 &format!(
-                    "DELETE FROM dead_letters AS d USING head, unnest({ids}::text[]) AS t (id)
+                    "DELETE FROM dead_letters AS d USING head, {rows}
                      WHERE d.id = t.id"
                 ),
-                rows.len(),
+                count,
             );
         }
         Ok(())
     }
 
-    /// Returns where the head stood, tells the other processes, and makes the
+    /// Returns where the head stood, tells the other processes if asked to, and makes the
     /// whole statement fail when a count is wrong.
-    fn end(&mut self, count: &str, moved: bool) -> Result<(), Error> {
+    fn end(&mut self, count: &str, tells: bool) -> Result<(), Error> {
         self.sql.push_str(" SELECT head.before");
-        if moved {
+        if tells {
             self.add(format_args!(", pg_notify('{CHANNEL}', (head.before + {count})::text)"));
         }
         if !self.counted.is_empty() {
@@ -475,11 +604,34 @@ impl Statement {
 }
 
 /// A column of texts, borrowed from the rows.
-fn texts<T>(rows: &[T], text: impl Fn(&T) -> &str) -> Vec<&str> {
-    rows.iter().map(text).collect()
+fn texts<'r, T>(rows: &'r [T], text: impl Fn(&'r T) -> &'r str) -> Column<'r> {
+    Column::Texts(rows.iter().map(text).collect())
 }
 
 /// A column of texts that are made from the rows.
-fn strings<T, S: ToString>(rows: &[T], value: impl Fn(&T) -> &S) -> Vec<String> {
-    rows.iter().map(|row| value(row).to_string()).collect()
+fn strings<'r, T, S: ToString + 'r>(
+    rows: &'r [T],
+    value: impl Fn(&'r T) -> &'r S,
+) -> Column<'static> {
+    Column::Strings(rows.iter().map(|row| value(row).to_string()).collect())
+}
+
+/// A column of numbers.
+fn longs<T>(rows: &[T], value: impl Fn(&T) -> i64) -> Column<'static> {
+    Column::Longs(rows.iter().map(value).collect())
+}
+
+/// The columns of timers.
+fn timers<'r>(rows: &'r [&'r TimerRow]) -> [(&'static str, Column<'r>); 9] {
+    [
+        ("owner", strings(rows, |row| &row.owner)),
+        ("name", texts(rows, |row| row.name)),
+        ("due_at", longs(rows, |row| row.due_at)),
+        ("kind", texts(rows, |row| row.message.kind.as_str())),
+        ("stream", strings(rows, |row| &row.message.stream)),
+        ("message_name", texts(rows, |row| &row.message.name)),
+        ("message_id", strings(rows, |row| &row.message.message_id)),
+        ("payload", texts(rows, |row| &row.message.payload)),
+        ("metadata", texts(rows, |row| &row.metadata)),
+    ]
 }

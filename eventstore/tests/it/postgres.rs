@@ -13,6 +13,10 @@ use mallbots_eventstore::{
     message::Position,
 };
 use mallbots_testing::ledgers::{Tasks, TestLedger};
+use sea_orm::sqlx::{
+    self, Connection,
+    postgres::{PgConnection, PgListener},
+};
 use uuid::Uuid;
 
 use crate::tally::{
@@ -256,4 +260,51 @@ async fn lost_connections_are_made_again() {
     tokio::time::timeout(Duration::from_secs(20), word).await.unwrap().unwrap();
     everything(&test.ledger).await;
     tasks.end().await;
+}
+
+/// Appends until what is heard of that is as it should be: until positions are
+/// told, or until they are not.
+async fn append_until_told(
+    ledger: &Ledger,
+    listener: &mut PgListener,
+    speaker: &mut PgConnection,
+    should_be_told: bool,
+) {
+    const MARK: &str = "everything before this was said";
+
+    let attempts = async {
+        loop {
+            ledger.append(write(new_id(), 0, &["something"])).await.unwrap();
+            let mark = sqlx::query("SELECT pg_notify('mallbots_ledger', $1)").bind(MARK);
+            mark.execute(&mut *speaker).await.unwrap();
+            let mut is_told = false;
+            loop {
+                let heard = listener.recv().await.unwrap();
+                if heard.payload() == MARK {
+                    break;
+                }
+                is_told |= heard.payload().parse::<i64>().is_ok();
+            }
+            if is_told == should_be_told {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), attempts).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_notified_who_does_not_listen() {
+    let test = TestLedger::open(Backend::Postgres).await.unwrap();
+    let address = test.place.address();
+    let mut listener = PgListener::connect(&address).await.unwrap();
+    listener.listen("mallbots_ledger").await.unwrap();
+    let mut speaker = PgConnection::connect(&address).await.unwrap();
+
+    append_until_told(&test.ledger, &mut listener, &mut speaker, false).await;
+    let (_other, tasks) = test.another(LedgerOptions::default()).await.unwrap();
+    append_until_told(&test.ledger, &mut listener, &mut speaker, true).await;
+    tasks.end().await;
+    append_until_told(&test.ledger, &mut listener, &mut speaker, false).await;
+    test.close().await.unwrap();
 }

@@ -1,0 +1,2 @@
+-- What was written without the checks would pass them.
+SELECT 1;

@@ -1,0 +1,2 @@
+-- SQLite compiles a check once, with the statement.
+SELECT 1;
