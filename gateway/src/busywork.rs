@@ -40,7 +40,7 @@ pub use self::{
     },
 };
 use self::{tally::Tally, worker::Worker};
-use crate::{cli::BusyworkArgs, client::Client, startup::StopSignals};
+use crate::{cli::BusyworkArgs, client::Client, config::Secret, startup::StopSignals};
 
 /// How often each job is drawn, of a thousand.
 ///
@@ -90,6 +90,8 @@ pub struct Options {
     pub patience: Duration,
     /// Whether the summary is to list what the mall acknowledged.
     pub record: bool,
+    /// What the clients show to be let in: that of an administrator.
+    pub token: Option<Secret>,
 }
 
 impl Default for Options {
@@ -103,6 +105,7 @@ impl Default for Options {
             pace: 1.0,
             patience: Duration::from_mins(1),
             record: false,
+            token: None,
         }
     }
 }
@@ -127,6 +130,7 @@ pub async fn command(args: &BusyworkArgs) -> anyhow::Result<ExitCode> {
         operations: args.operations,
         seed: args.seed.unwrap_or_else(|| u64::from(rand::rng().random::<u32>())),
         pace: args.pace,
+        token: args.token.read()?,
         ..Options::default()
     };
     let StopSignals { drain, abort } = StopSignals::of_process().context("listening to signals")?;
@@ -164,7 +168,7 @@ struct Shift {
 impl Shift {
     fn new(options: Options, cancel: &CancellationToken) -> anyhow::Result<Arc<Self>> {
         Ok(Arc::new(Self {
-            client: Client::new(&options.url)?,
+            client: Client::new(&options.url)?.with_token(options.token.clone()),
             tally: Tally::new(options.record)?,
             budget: options.operations.map(AtomicU64::new),
             over: cancel.child_token(),

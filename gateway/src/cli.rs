@@ -2,6 +2,7 @@
 
 pub mod dlq;
 pub mod projections;
+pub mod token;
 pub mod verify;
 
 mod asking;
@@ -11,8 +12,10 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 
-use self::{dlq::DlqCommand, projections::ProjectionsCommand, verify::VerifyArgs};
-use crate::config::{LogFormat, duration, listen};
+use self::{
+    dlq::DlqCommand, projections::ProjectionsCommand, token::TokenCommand, verify::VerifyArgs,
+};
+use crate::config::{self, LogFormat, Secret, duration, listen};
 
 /// A shopping mall served by robots.
 ///
@@ -52,6 +55,14 @@ pub enum Command {
     /// The databases are only read, and the mall may be open meanwhile.
     #[command(after_help = verify::HELP)]
     Verify(VerifyArgs),
+    /// Makes a token, for somebody who is to come in as what it says.
+    ///
+    /// It is signed with the key that a server with the same settings checks it
+    /// by: auth_secret, or in development mode the one that is kept with the
+    /// data. It is printed, and kept nowhere.
+    #[expect(clippy::doc_markdown, reason = "clap shows the comment as it stands")]
+    #[command(after_help = token::HELP)]
+    Token(TokenCommand),
     /// How the read models of a running mall stand, and filling them anew.
     #[command(subcommand)]
     Projections(ProjectionsCommand),
@@ -74,6 +85,7 @@ Examples:
   mallbots verify                          whether everything holds that must hold
   mallbots projections rebuild --all       the read models anew, while the mall goes on
   mallbots dlq list                        what could not be handled
+  mallbots token --role depot              somebody's way in
 
 Settings without an option come from the environment or the file, for example
 MALLBOTS_CURRENCY or `currency` in the file:
@@ -93,6 +105,15 @@ MALLBOTS_CURRENCY or `currency` in the file:
   stream_max_age           how long it keeps a message, or forever [default: 7d]
   stream_max_bytes         how much it keeps, such as 10GiB
   stream_duplicate_window  how long it knows what it was given before [default: 30s]
+  auth_secret              what tokens are signed with (HS256), 32 characters or more
+  auth_secret_file         the file it is in
+  auth_jwks                instead, the file or https:// address of the issuer's public
+                           keys (RS256, ES256, EdDSA)
+  auth_issuer, auth_audience   what a token's iss and aud must be
+  auth_leeway              by how much clocks may differ, up to 60s [default: 30s]
+  rate_limit               operations a second of each caller, or off
+                           [default: 100 with keys, else off]
+  rate_burst               so many at once after a while without [default: 4 seconds' worth]
   trusted_network          true to listen where others reach it, without keys [default: false]
   allowed_hosts            host names it is called by, besides this machine's
   currency                 USD, EUR or GBP [default: USD]
@@ -105,6 +126,9 @@ MALLBOTS_CURRENCY or `currency` in the file:
   cursor_secret            what cursors are signed with; kept in the database without
   allowed_origins          origins of other hosts whose pages may call
   shutdown_timeout         how long a shutdown may take [default: 30s]
+
+Commands that ask a running mall show the token in MALLBOTS_TOKEN, or in the
+file named by --token-file or MALLBOTS_TOKEN_FILE.
 
 Exit codes:
   0    stopped as it was told to
@@ -185,6 +209,10 @@ pub struct DemoArgs {
     /// How many bots collect
     #[arg(long, value_name = "COUNT", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=200))]
     pub bots: u32,
+
+    #[expect(missing_docs, reason = "clap would take it for a description of the command")]
+    #[command(flatten)]
+    pub token: TokenArgs,
 }
 
 /// How the load is made.
@@ -218,6 +246,26 @@ pub struct BusyworkArgs {
     /// Prints the summary as JSON
     #[arg(long)]
     pub json: bool,
+
+    #[expect(missing_docs, reason = "clap would take it for a description of the command")]
+    #[command(flatten)]
+    pub token: TokenArgs,
+}
+
+/// As whom a command comes in.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+pub struct TokenArgs {
+    /// The file of the token to come in with; without, it is MALLBOTS_TOKEN
+    #[expect(clippy::doc_markdown, reason = "clap shows the comment as it stands")]
+    #[arg(long, value_name = "FILE", env = "MALLBOTS_TOKEN_FILE")]
+    pub token_file: Option<PathBuf>,
+}
+
+impl TokenArgs {
+    /// The token, if there is one: a server in development mode does without.
+    pub fn read(&self) -> anyhow::Result<Option<Secret>> {
+        config::token(self.token_file.as_deref())
+    }
 }
 
 fn pace_or_none(text: &str) -> Result<f64, String> {
@@ -239,6 +287,7 @@ mod tests {
     use clap::CommandFactory;
 
     use super::*;
+    use crate::auth::Role;
 
     #[derive(Debug, Parser)]
     struct Demo {
@@ -276,6 +325,17 @@ mod tests {
     }
 
     #[test]
+    fn the_roles_of_a_token_are_not_those_of_a_process() {
+        let line = ["mallbots", "token", "--role", "depot", "--role", "admin", "--roles", "sagas"];
+        let cli = Cli::try_parse_from(line).unwrap();
+        assert_eq!(cli.settings.roles.as_deref(), Some("sagas"));
+        let Some(Command::Token(token)) = cli.command else { panic!("{:?}", cli.command) };
+        assert_eq!(token.roles, [Role::Depot, Role::Admin]);
+        assert!(Cli::try_parse_from(["mallbots", "token"]).is_err());
+        assert!(Cli::try_parse_from(["mallbots", "token", "--role", "root"]).is_err());
+    }
+
+    #[test]
     fn the_help_names_every_setting() {
         let help = Cli::command().render_long_help().to_string();
         for setting in [
@@ -298,6 +358,14 @@ mod tests {
             "stream_max_age",
             "stream_max_bytes",
             "stream_duplicate_window",
+            "auth_secret",
+            "auth_secret_file",
+            "auth_jwks",
+            "auth_issuer",
+            "auth_audience",
+            "auth_leeway",
+            "rate_limit",
+            "rate_burst",
             "trusted_network",
             "allowed_hosts",
             "database_read_url",

@@ -24,6 +24,7 @@ use uuid::Uuid;
 
 use self::operations::Operation;
 pub use self::subscription::Subscription;
+use crate::config::Secret;
 
 /// How long the mall may take to answer: longer than it gives itself.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(35);
@@ -40,6 +41,8 @@ const KEEP_IDLE: Duration = Duration::from_secs(20);
 pub struct Client {
     http: reqwest::Client,
     url: Url,
+    /// What it shows to be let in.
+    token: Option<Secret>,
 }
 
 /// Why there can be no client.
@@ -90,7 +93,9 @@ impl CallError {
     /// a mutation under the same idempotency key.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Refused(problem) => matches!(problem.code(), "UNAVAILABLE" | "TIMEOUT"),
+            Self::Refused(problem) => {
+                matches!(problem.code(), "UNAVAILABLE" | "TIMEOUT" | "RATE_LIMITED")
+            }
             Self::Unreachable(_) => true,
             Self::Garbled(_) => false,
         }
@@ -184,7 +189,13 @@ impl Client {
             .tcp_nodelay(true)
             .build()
             .map_err(SetupError::Http)?;
-        Ok(Self { http, url })
+        Ok(Self { http, url, token: None })
+    }
+
+    /// The same for somebody: with a token, or without.
+    #[must_use]
+    pub fn with_token(self, token: Option<Secret>) -> Self {
+        Self { token, ..self }
     }
 
     /// Where the mall is.
@@ -258,6 +269,9 @@ impl Client {
             .body(body);
         if let Some(IdempotencyKey(key)) = key {
             request = request.header("Idempotency-Key", key);
+        }
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token.expose());
         }
         let response = request.send().await.map_err(CallError::unreachable)?;
         let status = response.status();
@@ -362,8 +376,14 @@ pub fn url_of(address: std::net::SocketAddr) -> String {
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Said<'a> {
-    ConnectionInit,
-    Subscribe { id: &'a str, payload: &'a RawValue },
+    ConnectionInit {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        payload: Option<serde_json::Value>,
+    },
+    Subscribe {
+        id: &'a str,
+        payload: &'a RawValue,
+    },
     Pong,
 }
 

@@ -6,6 +6,7 @@
 //! over the defaults. Secrets come from the environment or the file only: flags
 //! show in process lists.
 
+mod callers;
 pub mod duties;
 pub mod nats;
 
@@ -27,11 +28,15 @@ use figment::{
 use mallbots_eventstore::connect::PoolLimits;
 use tracing_subscriber::EnvFilter;
 
+pub use self::callers::token;
 use self::{
     duties::{Duties, Role},
     nats::Nats,
 };
-use crate::cli::SettingsArgs;
+use crate::{
+    auth::{Keys, rate::Rate},
+    cli::SettingsArgs,
+};
 
 /// The settings, judged.
 #[derive(Debug, Clone)]
@@ -41,6 +46,11 @@ pub struct Config {
     /// Where to listen. For a gateway loopback only, as long as no keys are
     /// configured, or the network is said to be trusted.
     pub listen: SocketAddr,
+    /// By what tokens are checked. Without, it is in development mode: whoever
+    /// comes without a token is an admin.
+    pub keys: Option<Keys>,
+    /// How fast a caller may ask; as fast as they can without.
+    pub rate: Option<Rate>,
     /// By which names of hosts it is called, besides those of this machine.
     pub allowed_hosts: Vec<String>,
     /// Origins of other hosts whose pages may call.
@@ -176,7 +186,7 @@ const PREFIX: &str = "MALLBOTS_";
 const COMMON: [&str; 3] = ["DATABASE_URL", "DATABASE_READ_URL", "NATS_URL"];
 
 /// Names of variables that are not settings of their own.
-const NOT_SETTINGS: [&str; 1] = ["config"];
+const NOT_SETTINGS: [&str; 3] = ["config", "token", "token_file"];
 
 impl Config {
     /// Reads the settings: flags, the given environment, and the file that one
@@ -333,13 +343,16 @@ impl Reader {
 
         let nats = self.nats();
         let duties = self.duties(database_url.is_some(), nats.is_some());
+        let keys = self.keys();
+        let rate = self.rate(keys.is_some());
         let trusted = self.read("trusted_network", from_str, false);
         // Without GraphQL there is nothing but its health to be seen.
-        if !listen.ip().is_loopback() && !trusted && duties.has(Role::Gateway) {
+        let is_open = keys.is_none() && !trusted && duties.has(Role::Gateway);
+        if !listen.ip().is_loopback() && is_open {
             let fault = format!(
                 "{listen} is not a loopback address: without keys to check tokens by, everyone \
-                 who reaches the server is an admin, so it serves this machine only, unless \
-                 trusted_network says that nobody else can reach it"
+                 who reaches the server is an admin, so it serves this machine only: set \
+                 auth_secret or auth_jwks; or trusted_network, if nobody else can reach it"
             );
             self.fault("listen", &fault);
         }
@@ -347,6 +360,8 @@ impl Reader {
         Config {
             duties,
             listen,
+            keys,
+            rate,
             allowed_hosts: self.list("allowed_hosts", host),
             allowed_origins: self.list("allowed_origins", origin),
             data: self.read("data", |text| Ok(PathBuf::from(text)), "mallbots-data".into()),
@@ -898,6 +913,9 @@ mod tests {
         for address in ["0.0.0.0:80", "192.168.0.1:80", "[::]:80", "mall.example:80", "8080"] {
             assert!(load(&SettingsArgs::default(), &[("MALLBOTS_LISTEN", address)]).is_err());
         }
+        let faults = load(&SettingsArgs::default(), &[("MALLBOTS_LISTEN", "0.0.0.0:80")]);
+        let fault = faults.unwrap_err().join("\n");
+        assert!(fault.contains("auth_secret") && fault.contains("an admin"), "{fault}");
         let everywhere = ("MALLBOTS_LISTEN", "0.0.0.0:80");
         // Unless the network is closed, or there is nothing to be had here.
         let trusted = ("MALLBOTS_TRUSTED_NETWORK", "true");

@@ -34,7 +34,7 @@ use tracing::warn;
 use crate::{
     cli::DemoArgs,
     client::{Backoff, CallError, Client, Extensions, Problem, operations::Operation, url_of},
-    config::Config,
+    config::{Config, Secret},
     startup,
 };
 
@@ -53,13 +53,15 @@ pub struct Options {
     pub bots: u32,
     /// Whether to tell on standard error how it goes.
     pub tell: bool,
+    /// What they show to be let in: all are one administrator.
+    pub token: Option<Secret>,
 }
 
 /// Fills the mall if it is empty, and keeps it moving until it is canceled.
 /// Fails if there is a mall already that is not the demonstration's.
 pub async fn simulate(options: Options, cancel: CancellationToken) -> anyhow::Result<()> {
     let town = Arc::new(Town {
-        client: Client::new(&options.url)?,
+        client: Client::new(&options.url)?.with_token(options.token.clone()),
         options,
         cancel: cancel.clone(),
         deeds: Deeds::default(),
@@ -91,7 +93,8 @@ pub const DEFAULTS: [(&str, &str); 2] = [("data", "mallbots-demo"), ("log", "war
 
 /// The command: serves the mall, and simulates people in it.
 pub async fn command(args: &DemoArgs, config: &Config) -> anyhow::Result<ExitCode> {
-    let &DemoArgs { pace, seed, customers, bots } = args;
+    let &DemoArgs { pace, seed, customers, bots, ref token } = args;
+    let token = token.read()?;
     let stopped = startup::serve_with(config, |application| {
         let options = Options {
             url: url_of(application.address()),
@@ -100,6 +103,7 @@ pub async fn command(args: &DemoArgs, config: &Config) -> anyhow::Result<ExitCod
             customers,
             bots,
             tell: true,
+            token,
         };
         application.lifecycle().spawn("demonstration", |stop| simulate(options, stop));
     });

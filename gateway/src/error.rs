@@ -4,7 +4,7 @@
 //! A resolver ends a call with `.for_client()?`. What has no code by the time
 //! it reaches the transport is nobody's decision, and is masked there.
 
-use std::{fmt, ops::Deref, sync::Arc};
+use std::{fmt, ops::Deref, sync::Arc, time::Duration};
 
 use async_graphql::{ErrorExtensionValues, Name, Value};
 use mallbots_domain::{
@@ -58,7 +58,9 @@ error_codes! {
     OperationNotFound = "OPERATION_RESOLUTION_FAILURE",
     /// The request is not a GraphQL request: mend the client.
     BadRequest = "BAD_REQUEST",
-    /// The request came from a place that may not call: mend the server's list of allowed origins, or the page.
+    /// There is no token, or none that counts (any more): come again with another.
+    Unauthenticated = "UNAUTHENTICATED",
+    /// The caller's roles do not allow it, or it came from a page that may not call: ask as somebody else.
     Forbidden = "FORBIDDEN",
     /// There is no such thing: do not ask again with this id.
     NotFound = "NOT_FOUND",
@@ -72,6 +74,8 @@ error_codes! {
     IdempotencyKeyReused = "IDEMPOTENCY_KEY_REUSED",
     /// The read side has not caught up yet: what was asked for was done, read it again in a moment.
     StaleRead = "STALE_READ",
+    /// The caller asks too fast: wait for the seconds in `details` and `Retry-After`, then send it again.
+    RateLimited = "RATE_LIMITED",
     /// The document is longer than the server reads: ask for less, or move literals into variables.
     QueryTooLarge = "QUERY_TOO_LARGE",
     /// The document has more tokens than the server reads: ask for less.
@@ -172,6 +176,14 @@ impl ClientError {
             details: None,
             cause: None,
         }))
+    }
+
+    /// The caller is to wait for so long.
+    pub fn too_fast(wait: Duration) -> Self {
+        // Whole seconds, as `Retry-After` has them; never none.
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        Self::new(ErrorCode::RateLimited, "too many requests, wait a moment")
+            .with_details(async_graphql::value!({ "retryAfter": seconds }))
     }
 
     /// The domain said no.
@@ -364,6 +376,7 @@ mod tests {
                 "GRAPHQL_VALIDATION_FAILED",
                 "OPERATION_RESOLUTION_FAILURE",
                 "BAD_REQUEST",
+                "UNAUTHENTICATED",
                 "FORBIDDEN",
                 "NOT_FOUND",
                 "CONFLICT",
@@ -371,6 +384,7 @@ mod tests {
                 "PRICE_CHANGED",
                 "IDEMPOTENCY_KEY_REUSED",
                 "STALE_READ",
+                "RATE_LIMITED",
                 "QUERY_TOO_LARGE",
                 "TOO_MANY_TOKENS",
                 "QUERY_TOO_DEEP",

@@ -17,6 +17,8 @@ pub mod stores;
 
 pub mod services;
 
+pub mod access;
+
 pub mod connection;
 pub mod cursor;
 pub mod fresh;

@@ -5,6 +5,7 @@
 
 pub mod startup;
 
+pub mod auth;
 pub mod transport;
 
 pub mod pages;

@@ -39,6 +39,9 @@ fn main() -> ExitCode {
                 .unwrap_or_else(|error| fail(&error, WRONG_USAGE)),
             Err(error) => fail(&error, WRONG_USAGE),
         },
+        Command::Token(command) => {
+            configured(&cli, &[], |config| block_on(cli::token::command(&command, config)))
+        }
         Command::Projections(command) => {
             block_on(async { Ok(cli::projections::command(&command).await) })
                 .unwrap_or_else(|error| fail(&error, 1))

@@ -4,16 +4,17 @@
 //! served under a policy that lets a page load nothing from elsewhere and run
 //! nothing that is not a file of this server.
 
-use std::{collections::BTreeMap, io::Read, sync::LazyLock};
+use std::{collections::BTreeMap, io::Read, sync::LazyLock, time::Duration};
 
 use axum::{
     Router,
-    extract::Path,
+    extract::{Path, State},
     http::{
         HeaderMap, HeaderName, HeaderValue, StatusCode,
         header::{
             ACCEPT, ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY,
-            CONTENT_TYPE, ETAG, IF_NONE_MATCH, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
+            CONTENT_TYPE, ETAG, IF_NONE_MATCH, REFERRER_POLICY, VARY, WWW_AUTHENTICATE,
+            X_CONTENT_TYPE_OPTIONS,
         },
     },
     response::{IntoResponse, Response},
@@ -21,10 +22,22 @@ use axum::{
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use flate2::read::GzDecoder;
+use mallbots_projections::{
+    customers::{self, CustomerFilter},
+    page::PageRequest,
+    reads::Reads,
+    stores::{self, StoreFilter},
+};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 use tracing::error;
 
-use crate::startup;
+use crate::{
+    auth::{Authenticator, Rights, Role, Roles},
+    error::ErrorCode,
+    startup,
+    transport::origin::Origins,
+};
 
 /// Where the playground is.
 pub const PLAYGROUND: &str = "/playground";
@@ -35,14 +48,101 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
      worker-src 'self'; connect-src 'self'; img-src 'self' data:; font-src 'self'; \
      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
+/// Who looks at the pages, and what they are offered there.
+#[derive(Debug, Clone, Default)]
+pub struct Visitors {
+    /// Tells who they are.
+    pub authenticator: Authenticator,
+    /// From where they may come.
+    pub origins: Origins,
+    /// Where a customer and a store are found to offer tokens of: in
+    /// development mode, as long as nobody from elsewhere can come.
+    pub people: Option<Reads>,
+}
+
 /// The pages, as routes.
-pub(crate) fn router() -> Router {
+pub(crate) fn router(visitors: Visitors) -> Router {
     Router::new()
         .route("/", get(start))
-        .route(PLAYGROUND, get(async |headers: HeaderMap| file("index.html", &headers)))
+        .route(PLAYGROUND, get(playground))
         .route("/playground/{file}", get(part))
-        .route("/schema.graphql", get(async || text(SDL.as_bytes())))
+        .route("/schema.graphql", get(schema))
         .route("/errors.md", get(async || text(ERRORS)))
+        .with_state(visitors)
+}
+
+/// The schema, for those who may know it.
+async fn schema(State(visitors): State<Visitors>, headers: HeaderMap) -> Response {
+    match visitors.authenticator.of_headers(&headers).await {
+        Ok(caller) if caller.rights().schema => text(SDL.as_bytes()),
+        Ok(_) => (StatusCode::FORBIDDEN, "This takes a token with the scope \"schema\".\n")
+            .into_response(),
+        Err(error) => {
+            let status = if error.code == ErrorCode::Unavailable {
+                StatusCode::SERVICE_UNAVAILABLE
+            } else {
+                StatusCode::UNAUTHORIZED
+            };
+            let headers = [(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))];
+            (status, headers, format!("{}\n", error.message)).into_response()
+        }
+    }
+}
+
+/// How long the tokens count that the playground offers.
+const OFFERED_FOR: Duration = Duration::from_hours(12);
+
+/// The playground, with tokens of each role in development mode.
+async fn playground(State(visitors): State<Visitors>, headers: HeaderMap) -> Response {
+    const HEAD: &str = "<html lang=\"en\"";
+    let tokens = visitors.tokens(&headers).await;
+    let page = FILES.get("index.html").and_then(File::unpacked);
+    let Some(page) = page.and_then(|page| String::from_utf8(page).ok()) else {
+        return file("index.html", &headers);
+    };
+    // The page asks for no more than that there is a value; without tokens it is empty.
+    let tokens = if tokens.is_empty() { String::new() } else { json!(tokens).to_string() };
+    let tokens = tokens.replace('&', "&amp;").replace('\'', "&#39;").replace('<', "&lt;");
+    let page = page.replacen(HEAD, &format!("{HEAD} data-tokens='{tokens}'"), 1);
+    let mut response = guarded(page.into_response(), content_type("index.html"));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+impl Visitors {
+    /// A token of each role there is somebody for, if they may have them.
+    async fn tokens(&self, headers: &HeaderMap) -> BTreeMap<&'static str, String> {
+        let (Some(issuer), Some(reads)) = (self.authenticator.issuer(), &self.people) else {
+            return BTreeMap::new();
+        };
+        // A page from elsewhere that was made to point here must not get them.
+        if self.origins.check(headers).is_err() {
+            return BTreeMap::new();
+        }
+        let first = PageRequest::first(1);
+        let customer = customers::list(reads, &CustomerFilter::default(), &first).await;
+        let customer = customer.ok().and_then(|page| Some(*page.rows.first()?.1.id));
+        let store = stores::list(reads, &StoreFilter::default(), &first).await;
+        let store = store.ok().and_then(|page| Some(*page.rows.first()?.1.id));
+        Role::ALL
+            .into_iter()
+            .filter(|role| match role {
+                Role::Customer => customer.is_some(),
+                Role::StoreOwner => store.is_some(),
+                Role::Depot | Role::Admin => true,
+                Role::Router => false,
+            })
+            .filter_map(|role| {
+                let rights = Rights {
+                    roles: Roles::of(&[role]),
+                    customer: customer.filter(|_| role == Role::Customer),
+                    stores: store.filter(|_| role == Role::StoreOwner).into_iter().collect(),
+                    schema: true,
+                };
+                Some((role.name(), issuer.mint(role.name(), &rights, OFFERED_FOR).ok()?))
+            })
+            .collect()
+    }
 }
 
 static SDL: LazyLock<String> = LazyLock::new(startup::sdl);
@@ -117,12 +217,27 @@ fn content_type(name: &str) -> &'static str {
     }
 }
 
+impl File {
+    /// As it was before it was packed.
+    fn unpacked(&self) -> Option<Vec<u8>> {
+        let mut plain = Vec::new();
+        match GzDecoder::new(self.zipped).read_to_end(&mut plain) {
+            Ok(_) => Some(plain),
+            Err(error) => {
+                error!(%error, "a file in the binary is broken");
+                None
+            }
+        }
+    }
+}
+
 /// Answers with a file, packed for who can unpack it, or with word that it is
 /// still the same.
 fn file(name: &str, headers: &HeaderMap) -> Response {
-    let Some(File { zipped, tag, content_type }) = FILES.get(name) else {
+    let Some(found) = FILES.get(name) else {
         return StatusCode::NOT_FOUND.into_response();
     };
+    let File { zipped, tag, content_type } = found;
     let packed = has(headers, &ACCEPT_ENCODING, |coding| coding == "gzip");
     // Packed and unpacked are different bytes, and so are their names.
     let tag = if packed { format!("\"{tag}-gzip\"") } else { format!("\"{tag}\"") };
@@ -136,12 +251,10 @@ fn file(name: &str, headers: &HeaderMap) -> Response {
             response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
             response
         } else {
-            let mut plain = Vec::new();
-            if let Err(error) = GzDecoder::new(*zipped).read_to_end(&mut plain) {
-                error!(%error, name, "a file in the binary is broken");
-                return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+            match found.unpacked() {
+                Some(plain) => plain.into_response(),
+                None => return StatusCode::INTERNAL_SERVER_ERROR.into_response(),
             }
-            plain.into_response()
         };
     let headers = response.headers_mut();
     headers.extend(HeaderValue::from_str(&tag).ok().map(|tag| (ETAG, tag)));

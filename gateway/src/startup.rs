@@ -32,6 +32,7 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
+use mallbots_projections::reads::Reads;
 use serde::Serialize;
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -41,8 +42,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument, debug, error, info, info_span, warn};
 
 use crate::{
+    auth::Authenticator,
     config::{Config, duties::Role},
-    graphql, mall, pages,
+    graphql, mall,
+    pages::{self, Visitors},
     transport::{
         self, TransportSettings,
         origin::Origins,
@@ -333,16 +336,21 @@ impl Application {
     pub async fn build(
         config: &Config,
         pipeline: Pipeline,
+        authenticator: Authenticator,
+        people: Option<Reads>,
         lifecycle: Lifecycle,
         readiness: Readiness,
     ) -> anyhow::Result<Self> {
         let origins = Origins {
             allowed: config.allowed_origins.clone(),
             // Without keys, whoever is let in is an admin.
-            loopback_only: true,
+            loopback_only: authenticator.is_open(),
             hosts: config.allowed_hosts.clone(),
         };
-        let settings = TransportSettings { origins, ..TransportSettings::default() };
+        // From elsewhere nobody is offered a way in.
+        let people = people.filter(|_| config.listen.ip().is_loopback());
+        let settings =
+            TransportSettings { origins, authenticator, people, ..TransportSettings::default() };
         Self::with_settings(config, settings, pipeline, lifecycle, readiness).await
     }
 
@@ -355,7 +363,12 @@ impl Application {
         readiness: Readiness,
     ) -> anyhow::Result<Self> {
         let Stages { closing, connections, .. } = &*lifecycle.0;
-        let router = pages::router().merge(transport::router(
+        let visitors = Visitors {
+            authenticator: settings.authenticator.clone(),
+            origins: settings.origins.clone(),
+            people: settings.people.clone(),
+        };
+        let router = pages::router(visitors).merge(transport::router(
             Arc::new(pipeline),
             settings,
             closing.clone(),
@@ -472,6 +485,7 @@ pub async fn open(config: &Config) -> anyhow::Result<Application> {
     let Some(services) = mall::open(config, &lifecycle, &readiness).await? else {
         return Application::without_door(config, lifecycle, readiness).await;
     };
+    let authenticator = Authenticator::open(config, &services.ledger, &lifecycle).await?;
     let loaders = services.loaders();
     let schema = |mode| {
         graphql::schema_builder()
@@ -480,9 +494,14 @@ pub async fn open(config: &Config) -> anyhow::Result<Application> {
             .validation_mode(mode)
             .finish()
     };
-    let settings = PipelineSettings { shared: graphql::SHARED, ..PipelineSettings::default() };
+    let settings = PipelineSettings {
+        shared: graphql::SHARED,
+        rate: config.rate,
+        ..PipelineSettings::default()
+    };
     let pipeline = Pipeline::new(schema, settings).context("reading the schema")?;
-    Application::build(config, pipeline, lifecycle, readiness).await
+    let people = Some(services.reads.clone());
+    Application::build(config, pipeline, authenticator, people, lifecycle, readiness).await
 }
 
 /// The schema's definition, as `schema.graphql` holds it.
@@ -609,7 +628,9 @@ mod tests {
         };
         let pipeline = Pipeline::new(schema, PipelineSettings::default()).unwrap();
         let readiness = Readiness::default();
-        Application::build(&config, pipeline, lifecycle.clone(), readiness).await.unwrap()
+        let anybody = Authenticator::default();
+        let lifecycle = lifecycle.clone();
+        Application::build(&config, pipeline, anybody, None, lifecycle, readiness).await.unwrap()
     }
 
     fn drained() -> StopSignals {

@@ -31,9 +31,11 @@ pub mod websocket;
 use std::{sync::Arc, time::Duration};
 
 use axum::{Router, routing::any};
+use mallbots_projections::reads::Reads;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{origin::Origins, pipeline::Pipeline, websocket::WebSocketSettings};
+use crate::auth::Authenticator;
 
 /// How requests are taken in.
 #[derive(Debug, Clone)]
@@ -46,6 +48,10 @@ pub struct TransportSettings {
     pub origins: Origins,
     /// How sockets are kept.
     pub websocket: WebSocketSettings,
+    /// Tells who comes in.
+    pub authenticator: Authenticator,
+    /// Where the playground finds somebody to offer tokens of.
+    pub people: Option<Reads>,
 }
 
 impl Default for TransportSettings {
@@ -55,6 +61,8 @@ impl Default for TransportSettings {
             body_timeout: Duration::from_secs(15),
             origins: Origins::default(),
             websocket: WebSocketSettings::default(),
+            authenticator: Authenticator::default(),
+            people: None,
         }
     }
 }

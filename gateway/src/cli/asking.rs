@@ -11,6 +11,7 @@ use std::{
 use clap::Args;
 use serde::{Serialize, de::DeserializeOwned};
 
+use super::TokenArgs;
 use crate::client::{CallError, Client, SetupError, operations::Operation};
 
 /// How long a mall may be away before a command gives up.
@@ -39,6 +40,10 @@ pub struct MallArgs {
     /// Prints the answer as JSON
     #[arg(long)]
     pub json: bool,
+
+    // No doc comment: clap would take it for a description of the command.
+    #[command(flatten)]
+    pub token: TokenArgs,
 }
 
 /// Why a command came to nothing.
@@ -67,7 +72,8 @@ pub(super) struct Mall {
 
 impl Mall {
     pub(super) fn of(args: &MallArgs) -> Result<Self, AskError> {
-        Ok(Self { client: Client::new(&args.url)?, json: args.json })
+        let token = args.token.read().map_err(|error| AskError::Here(format!("{error:#}")))?;
+        Ok(Self { client: Client::new(&args.url)?.with_token(token), json: args.json })
     }
 
     /// Asks, and asks again while the mall is away for a moment.

@@ -104,7 +104,9 @@ impl<T: DeserializeOwned> Subscription<T> {
         let open = async {
             let socket = Mutex::new(upgrade(client).await?);
             let mut this = Self { socket, over: false, item: PhantomData };
-            this.say(&Said::ConnectionInit).await?;
+            let token = client.token.as_ref();
+            let payload = token.map(|token| serde_json::json!({ "token": token.expose() }));
+            this.say(&Said::ConnectionInit { payload }).await?;
             loop {
                 match this.hear().await? {
                     Heard::Acknowledged => break,

@@ -13,6 +13,7 @@ use mallbots_messaging::contexts::baskets as work;
 use mallbots_projections::baskets::{self, BasketRow};
 
 use super::{
+    access::{own_basket, own_customer, own_payment},
     customers::Customer,
     ids,
     live::{Live, latest},
@@ -256,6 +257,7 @@ impl BasketMutations {
     ) -> Result<StartBasketPayload> {
         let id: BasketId = ids::new(input.id.as_ref())?;
         let customer_id = ids::of(&input.customer_id, "customerId")?;
+        own_customer(ctx, customer_id)?;
         let wind = ctx.services().settings.abandon_after;
         let done = mutate(ctx, input.client_mutation_id, move |unit| {
             async move { Ok(made(id, work::start(unit, id, customer_id, wind).await?)) }.boxed()
@@ -272,6 +274,7 @@ impl BasketMutations {
         #[graphql(desc = "Which basket, what, and how many.")] input: AddBasketItemInput,
     ) -> Result<AddBasketItemPayload> {
         let id: BasketId = ids::of(&input.id, "id")?;
+        own_basket(ctx, id).await?;
         let product_id: ProductId = ids::of(&input.product_id, "productId")?;
         let quantity = quantity(input.quantity)?;
         let wind = ctx.services().settings.abandon_after;
@@ -293,6 +296,7 @@ impl BasketMutations {
         #[graphql(desc = "Which basket, what, and how many.")] input: RemoveBasketItemInput,
     ) -> Result<RemoveBasketItemPayload> {
         let id: BasketId = ids::of(&input.id, "id")?;
+        own_basket(ctx, id).await?;
         let product_id: ProductId = ids::of(&input.product_id, "productId")?;
         let quantity = quantity(input.quantity)?;
         let wind = ctx.services().settings.abandon_after;
@@ -314,6 +318,7 @@ impl BasketMutations {
         #[graphql(desc = "Which basket.")] input: CancelBasketInput,
     ) -> Result<CancelBasketPayload> {
         let id: BasketId = ids::of(&input.id, "id")?;
+        own_basket(ctx, id).await?;
         let done = mutate(ctx, input.client_mutation_id, move |unit| {
             async move { Ok((work::cancel(unit, id).await?, None)) }.boxed()
         })
@@ -329,7 +334,9 @@ impl BasketMutations {
         #[graphql(desc = "Which basket, and what pays for it.")] input: CheckoutBasketInput,
     ) -> Result<CheckoutBasketPayload> {
         let id: BasketId = ids::of(&input.id, "id")?;
+        own_basket(ctx, id).await?;
         let payment_id: PaymentId = ids::of(&input.payment_id, "paymentId")?;
+        own_payment(ctx, payment_id).await?;
         let accept = input.accept_price_changes;
         let done = mutate(ctx, input.client_mutation_id, move |unit| {
             async move { Ok((work::checkout(unit, id, payment_id, accept).await?, None)) }.boxed()

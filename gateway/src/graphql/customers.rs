@@ -14,6 +14,7 @@ use mallbots_projections::{
 };
 
 use super::{
+    access::own_customer,
     connection::{Paging, connection, cut},
     ids,
     live::{Live, PAGE, Positioned, feed},
@@ -256,11 +257,13 @@ impl CustomerMutations {
         ctx: &Context<'_>,
         #[graphql(desc = "The customer.")] input: RegisterCustomerInput,
     ) -> Result<RegisterCustomerPayload> {
+        let id: CustomerId = ids::new(input.id.as_ref())?;
+        own_customer(ctx, id)?;
         let name = Name::new(&input.name).for_field("name")?;
         let sms_number = SmsNumber::new(&input.sms_number).for_field("smsNumber")?;
         let command = CustomerCommand::Register { name, sms_number };
         let mark = input.client_mutation_id;
-        let done = create::<CustomerAggregate>(ctx, mark, input.id.as_ref(), command).await?;
+        let done = create::<CustomerAggregate>(ctx, mark, id, command).await?;
         let customer = customer(ctx, done.value).await?;
         Ok(RegisterCustomerPayload::new(done, customer))
     }
@@ -272,6 +275,7 @@ impl CustomerMutations {
         #[graphql(desc = "Which customer, and the number.")] input: ChangeSmsNumberInput,
     ) -> Result<ChangeSmsNumberPayload> {
         let id = ids::of(&input.id, "id")?;
+        own_customer(ctx, id)?;
         let sms_number = SmsNumber::new(&input.sms_number).for_field("smsNumber")?;
         let command = CustomerCommand::ChangeSmsNumber { sms_number };
         let done = execute::<CustomerAggregate>(ctx, input.client_mutation_id, id, command).await?;

@@ -385,9 +385,10 @@ impl DepotMutations {
         ctx: &Context<'_>,
         #[graphql(desc = "The bot.")] input: RegisterBotInput,
     ) -> Result<RegisterBotPayload> {
+        let id: BotId = ids::new(input.id.as_ref())?;
         let command = BotCommand::Register { name: Name::new(&input.name).for_field("name")? };
         let mark = input.client_mutation_id;
-        let done = create::<BotAggregate>(ctx, mark, input.id.as_ref(), command).await?;
+        let done = create::<BotAggregate>(ctx, mark, id, command).await?;
         let bot = bot(ctx, done.value).await?;
         Ok(RegisterBotPayload::new(done, bot))
     }

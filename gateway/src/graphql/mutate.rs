@@ -1,7 +1,7 @@
 //! How mutations run: input to command, command to the ledger, and back what
 //! was made, read from the library once it is there.
 
-use async_graphql::{Context, ID, Positioned, Value, parser::types::Selection};
+use async_graphql::{Context, Positioned, Value, parser::types::Selection};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use futures_util::{FutureExt, future::BoxFuture};
 use mallbots_domain::{aggregate::Aggregate, id::EntityId};
@@ -16,7 +16,6 @@ use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 
 use super::{
-    ids,
     loaders::LoadError,
     scalars::Position,
     services::{ContextExt, read_back},
@@ -78,17 +77,16 @@ pub async fn execute<A: Aggregate>(
     .await
 }
 
-/// Creates an aggregate, under the client's id or one made now.
+/// Creates an aggregate, under an id from [`ids::new`](super::ids::new).
 pub async fn create<A: Aggregate>(
     ctx: &Context<'_>,
     client_mutation_id: Option<String>,
-    chosen: Option<&ID>,
+    id: A::Id,
     command: A::Command,
 ) -> Result<Done<A::Id>, ClientError>
 where
     A::Id: Serialize + DeserializeOwned,
 {
-    let id: A::Id = ids::new(chosen)?;
     mutate(ctx, client_mutation_id, move |unit| {
         let command = command.clone();
         async move { Ok(made(id, unit.create::<A>(id, command).await?)) }.boxed()
@@ -123,7 +121,7 @@ fn idempotency_key(
         (None, Some(mark)) => format!("mark:{mark}"),
         (None, None) => return Ok(None),
     };
-    let caller = ctx.viewer().actor;
+    let caller = ctx.caller().subject().to_owned();
     Ok(Some(IdempotencyKey { caller, key, fingerprint: fingerprint(ctx)? }))
 }
 

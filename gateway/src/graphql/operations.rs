@@ -23,6 +23,7 @@ use mallbots_projections::{
 use uuid::Uuid;
 
 use super::{
+    access::operator,
     connection::{Cut, Paging, connection},
     ids,
     loaders::{BlockedBy, MessageOf},
@@ -389,6 +390,9 @@ pub(super) async fn dead_letter(
     ctx: &Context<'_>,
     id: DeadLetterId,
 ) -> Result<Option<DeadLetter>, ClientError> {
+    if !operator(ctx) {
+        return Ok(None);
+    }
     let services = ctx.services();
     if let Some(letter) = services.ledger.dead_letter(id).await.for_client()? {
         return Ok(Some(DeadLetter(Parked::Post(letter))));

@@ -18,6 +18,7 @@ use mallbots_projections::{
 use tokio::time::{Instant, timeout_at};
 
 use super::{
+    access::{Belongs, own_order, own_orders},
     baskets::line_total,
     connection::{Cut, Paging, connection, cut},
     customers::Customer,
@@ -403,7 +404,7 @@ impl OrderQueries {
         };
         let key = &ctx.services().cursors;
         let request = Paging { first, after, last, before }.request(key, list)?;
-        let filter = filter.unwrap_or_default().read()?;
+        let filter = own_orders(ctx, filter.unwrap_or_default().read()?)?;
         let reads = &ctx.services().reads;
         let page = orders::list(reads, &filter, sort.into(), &request).await.for_client()?;
         Ok(cut(page, key, list, Order).into())
@@ -415,7 +416,7 @@ impl OrderQueries {
         ctx: &Context<'_>,
         #[graphql(desc = "Only orders that fit.")] filter: Option<OrderFilter>,
     ) -> Result<Vec<OrderStatusCount>> {
-        let filter = filter.unwrap_or_default().read()?;
+        let filter = own_orders(ctx, filter.unwrap_or_default().read()?)?;
         let counts = orders::status_counts(&ctx.services().reads, &filter).await.for_client()?;
         let count = |status: Status| {
             let found = counts.iter().find(|(counted, _)| *counted == status);
@@ -463,8 +464,9 @@ impl OrderMutations {
         #[graphql(desc = "Which order, and why.")] input: CancelOrderInput,
     ) -> Result<CancelOrderPayload> {
         let id: OrderId = ids::of(&input.id, "id")?;
+        own_order(ctx, id).await?;
         let reason = Reason::new(&input.reason).for_field("reason")?;
-        let command = OrderCommand::Cancel { reason, by: ctx.viewer().actor };
+        let command = OrderCommand::Cancel { reason, by: ctx.caller().subject().to_owned() };
         let done = execute::<OrderAggregate>(ctx, input.client_mutation_id, id, command).await?;
         Ok(CancelOrderPayload::new(done, order(ctx, id).await?))
     }
@@ -497,7 +499,10 @@ async fn order_as_of(
 ) -> Result<Option<Order>, ClientError> {
     let ledger = &ctx.services().ledger.for_questions();
     let history = ledger.read_stream_before(id.any(), moment.0).await.for_client()?;
-    Ok(orders::as_of(&history, ledger.upcasters()).for_client()?.map(Order))
+    let row = orders::as_of(&history, ledger.upcasters()).for_client()?;
+    let Some(row) = row else { return Ok(None) };
+    let belongs = Belongs::ToCustomer(*row.customer_id);
+    Ok(ctx.loaders().sees(belongs).await.for_client()?.then_some(Order(row)))
 }
 
 /// How many orders a subscriber is told of at first.
@@ -533,7 +538,7 @@ impl OrderSubscriptions {
         ctx: &Context<'_>,
         #[graphql(desc = "Only orders that fit.")] filter: Option<OrderFilter>,
     ) -> Result<impl Stream<Item = Result<Order>> + use<>> {
-        let filter = filter.unwrap_or_default().read()?;
+        let filter = own_orders(ctx, filter.unwrap_or_default().read()?)?;
         let fits = filter.clone();
         let items = latest(
             Live::new(ctx, "ordersChanged"),

@@ -13,6 +13,7 @@ use mallbots_messaging::contexts::payments as work;
 use mallbots_projections::{invoices::InvoiceRow, payments::PaymentRow};
 
 use super::{
+    access::{own_customer, own_invoice},
     customers::Customer,
     ids,
     mutate::{execute, made, mutate, payload},
@@ -224,6 +225,7 @@ impl PaymentMutations {
     ) -> Result<AuthorizePaymentPayload> {
         let id: PaymentId = ids::new(input.id.as_ref())?;
         let customer_id: CustomerId = ids::of(&input.customer_id, "customerId")?;
+        own_customer(ctx, customer_id)?;
         let amount = input.amount.money().for_field("amount")?;
         let done = mutate(ctx, input.client_mutation_id, move |unit| {
             async move { Ok(made(id, work::authorize(unit, id, customer_id, amount).await?)) }
@@ -241,6 +243,7 @@ impl PaymentMutations {
         #[graphql(desc = "Which invoice.")] input: PayInvoiceInput,
     ) -> Result<PayInvoicePayload> {
         let id = ids::of(&input.id, "id")?;
+        own_invoice(ctx, id).await?;
         let mark = input.client_mutation_id;
         let done = execute::<InvoiceAggregate>(ctx, mark, id, InvoiceCommand::Pay).await?;
         Ok(PayInvoicePayload::new(done, invoice(ctx, id).await?))

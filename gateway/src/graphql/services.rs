@@ -6,6 +6,7 @@ use async_graphql::{
     Context,
     dataloader::{DataLoader, Loader},
 };
+use futures_util::future::try_join_all;
 use mallbots_eventstore::{
     ledger::Ledger,
     message::{Metadata, Position},
@@ -15,12 +16,16 @@ use mallbots_projections::reads::Reads;
 use tokio_util::task::TaskTracker;
 
 use super::{
+    access::{self, Belongs, Guarded},
     cursor::CursorKey,
     fresh::Fresh,
-    loaders::Library,
+    loaders::{Library, LoadError},
     scalars::{CurrencyCode, Money},
 };
-use crate::transport::context::TransportExt;
+use crate::{
+    auth::{Caller, Rights},
+    transport::context::TransportExt,
+};
 
 /// Everything behind the schema. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -81,7 +86,7 @@ impl Services {
     /// What reads rows for all requests, so that those who ask at the same
     /// moment share a query. It does not remember: a socket would see its
     /// first answer for ever.
-    pub fn loaders(&self) -> Loaders {
+    pub fn loaders(&self) -> SharedLoaders {
         let tracker = self.tracker.clone();
         let spawn = move |task| {
             tracker.spawn(task);
@@ -89,53 +94,59 @@ impl Services {
         let library = self.library();
         // Fields of one list are resolved together before the loader runs, so
         // that waiting longer would gain nothing.
-        Loaders(Arc::new(DataLoader::new(library, spawn).delay(Duration::ZERO)))
+        SharedLoaders(Arc::new(DataLoader::new(library, spawn).delay(Duration::ZERO)))
     }
 }
 
-/// Reads rows of the library, those asked for together in one query.
+/// What reads rows for everybody. What comes out of it has not been looked at:
+/// resolvers ask [`Loaders`].
 #[derive(Clone)]
-pub struct Loaders(Arc<DataLoader<Library>>);
+pub struct SharedLoaders(Arc<DataLoader<Library>>);
 
-impl Loaders {
-    /// The row with this key, if there is one.
-    pub async fn one<K>(
-        &self,
-        key: K,
-    ) -> Result<Option<<Library as Loader<K>>::Value>, <Library as Loader<K>>::Error>
+/// Reads rows of the library for one caller, those asked for together in one
+/// query. What is another's is not there.
+pub struct Loaders<'a> {
+    shared: &'a DataLoader<Library>,
+    rights: &'a Rights,
+}
+
+impl Loaders<'_> {
+    /// The row with this key, if there is one and the caller may see it.
+    pub async fn one<K>(&self, key: K) -> Result<Option<<Library as Loader<K>>::Value>, LoadError>
     where
-        K: Send + Sync + std::hash::Hash + Eq + Clone + 'static,
-        Library: Loader<K>,
+        K: Guarded,
+        Library: Loader<K, Error: Into<LoadError>>,
     {
-        self.0.load_one(key).await
+        let row = self.shared.load_one(key.clone()).await.map_err(Into::into)?;
+        let Some(row) = row else { return Ok(None) };
+        Ok(self.sees(key.belongs(&row)).await?.then_some(row))
     }
 
     /// The rows with these keys, in their order.
     pub async fn many<K>(
         &self,
         keys: &[K],
-    ) -> Result<Vec<Option<<Library as Loader<K>>::Value>>, <Library as Loader<K>>::Error>
+    ) -> Result<Vec<Option<<Library as Loader<K>>::Value>>, LoadError>
     where
-        K: Send + Sync + std::hash::Hash + Eq + Clone + 'static,
-        Library: Loader<K>,
+        K: Guarded,
+        Library: Loader<K, Error: Into<LoadError>>,
     {
-        let mut rows = self.0.load_many(keys.iter().cloned()).await?;
-        Ok(keys.iter().map(|key| rows.remove(key)).collect())
+        // Those who ask at the same moment share a query.
+        try_join_all(keys.iter().map(|key| self.one(key.clone()))).await
     }
-}
 
-/// Who asks.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Viewer {
-    /// As what they are recorded.
-    pub actor: String,
-}
-
-impl Default for Viewer {
-    /// Without keys the mall is in development mode, bound to this machine:
-    /// everybody is its administrator.
-    fn default() -> Self {
-        Self { actor: "admin".to_owned() }
+    /// Whether the caller may see what belongs so.
+    pub async fn sees(&self, belongs: Belongs) -> Result<bool, LoadError> {
+        let order = match access::sees(self.rights, belongs) {
+            Ok(seen) => return Ok(seen),
+            Err(order) => order,
+        };
+        let customer = match self.shared.load_one(order).await? {
+            Some(order) => Some(*order.customer_id),
+            // It may have been made a moment ago: then its basket tells.
+            None => self.shared.load_one(order.basket()).await?.map(|basket| *basket.customer_id),
+        };
+        Ok(customer.is_some_and(|customer| self.rights.has_customer(customer)))
     }
 }
 
@@ -143,10 +154,11 @@ impl Default for Viewer {
 pub trait ContextExt {
     /// Everything behind the schema.
     fn services(&self) -> &Services;
-    /// What reads rows, those asked for together in one query.
-    fn loaders(&self) -> Loaders;
+    /// What reads the rows that the caller may see, those asked for together in
+    /// one query.
+    fn loaders(&self) -> Loaders<'_>;
     /// Who asks.
-    fn viewer(&self) -> Viewer;
+    fn caller(&self) -> &Caller;
     /// What is recorded with whatever this request does.
     fn metadata(&self) -> Metadata;
     /// An amount of the mall's currency.
@@ -158,19 +170,20 @@ impl ContextExt for Context<'_> {
         self.data_unchecked()
     }
 
-    fn loaders(&self) -> Loaders {
-        self.data_unchecked::<Loaders>().clone()
+    fn loaders(&self) -> Loaders<'_> {
+        let shared = &self.data_unchecked::<SharedLoaders>().0;
+        Loaders { shared, rights: self.caller().rights() }
     }
 
-    fn viewer(&self) -> Viewer {
-        self.data_opt::<Viewer>().cloned().unwrap_or_default()
+    fn caller(&self) -> &Caller {
+        self.data_unchecked()
     }
 
     fn metadata(&self) -> Metadata {
         let request = self.request();
         Metadata {
             traceparent: request.traceparent.clone(),
-            ..Metadata::begin(self.viewer().actor, request.request_id)
+            ..Metadata::begin(self.caller().subject(), request.request_id)
         }
     }
 

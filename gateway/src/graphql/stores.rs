@@ -18,6 +18,7 @@ use mallbots_projections::{
 };
 
 use super::{
+    access::{own_product, own_store},
     connection::{Cut, Paging, connection, cut},
     ids,
     live::{Live, latest},
@@ -384,11 +385,13 @@ impl StoreMutations {
         ctx: &Context<'_>,
         #[graphql(desc = "The store.")] input: CreateStoreInput,
     ) -> Result<CreateStorePayload> {
+        let id: StoreId = ids::new(input.id.as_ref())?;
+        own_store(ctx, id)?;
         let name = Name::new(&input.name).for_field("name")?;
         let location = Name::new(&input.location).for_field("location")?;
         let command = StoreCommand::Create { name, location };
         let mark = input.client_mutation_id;
-        let done = create::<StoreAggregate>(ctx, mark, input.id.as_ref(), command).await?;
+        let done = create::<StoreAggregate>(ctx, mark, id, command).await?;
         let store = store(ctx, done.value).await?;
         Ok(CreateStorePayload::new(done, store))
     }
@@ -400,6 +403,7 @@ impl StoreMutations {
         #[graphql(desc = "Which store, and the name.")] input: RebrandStoreInput,
     ) -> Result<RebrandStorePayload> {
         let id = ids::of(&input.id, "id")?;
+        own_store(ctx, id)?;
         let command = StoreCommand::Rebrand { name: Name::new(&input.name).for_field("name")? };
         let done = execute::<StoreAggregate>(ctx, input.client_mutation_id, id, command).await?;
         Ok(RebrandStorePayload::new(done, store(ctx, id).await?))
@@ -412,6 +416,7 @@ impl StoreMutations {
         #[graphql(desc = "Which store.")] input: EnableStoreParticipationInput,
     ) -> Result<EnableStoreParticipationPayload> {
         let id = ids::of(&input.id, "id")?;
+        own_store(ctx, id)?;
         let command = StoreCommand::EnableParticipation;
         let done = execute::<StoreAggregate>(ctx, input.client_mutation_id, id, command).await?;
         Ok(EnableStoreParticipationPayload::new(done, store(ctx, id).await?))
@@ -424,6 +429,7 @@ impl StoreMutations {
         #[graphql(desc = "Which store.")] input: DisableStoreParticipationInput,
     ) -> Result<DisableStoreParticipationPayload> {
         let id = ids::of(&input.id, "id")?;
+        own_store(ctx, id)?;
         let command = StoreCommand::DisableParticipation;
         let done = execute::<StoreAggregate>(ctx, input.client_mutation_id, id, command).await?;
         Ok(DisableStoreParticipationPayload::new(done, store(ctx, id).await?))
@@ -436,8 +442,10 @@ impl StoreMutations {
         #[graphql(desc = "The product.")] input: AddProductInput,
     ) -> Result<AddProductPayload> {
         let id: ProductId = ids::new(input.id.as_ref())?;
+        let store_id = ids::of(&input.store_id, "storeId")?;
+        own_store(ctx, store_id)?;
         let new = NewProduct {
-            store_id: ids::of(&input.store_id, "storeId")?,
+            store_id,
             name: Name::new(&input.name).for_field("name")?,
             description: DescriptionText::new(&input.description).for_field("description")?,
             sku: Sku::new(&input.sku).for_field("sku")?,
@@ -459,6 +467,7 @@ impl StoreMutations {
         #[graphql(desc = "Which product, and how it is described.")] input: RebrandProductInput,
     ) -> Result<RebrandProductPayload> {
         let id = ids::of(&input.id, "id")?;
+        own_product(ctx, id).await?;
         let name = Name::new(&input.name).for_field("name")?;
         let description = DescriptionText::new(&input.description).for_field("description")?;
         let command = ProductCommand::Rebrand { name, description };
@@ -473,6 +482,7 @@ impl StoreMutations {
         #[graphql(desc = "Which product, and the new price.")] input: IncreaseProductPriceInput,
     ) -> Result<IncreaseProductPricePayload> {
         let id = ids::of(&input.id, "id")?;
+        own_product(ctx, id).await?;
         let price = input.price.money().for_field("price")?;
         let command = ProductCommand::IncreasePrice { price };
         let done = execute::<ProductAggregate>(ctx, input.client_mutation_id, id, command).await?;
@@ -486,6 +496,7 @@ impl StoreMutations {
         #[graphql(desc = "Which product, and the new price.")] input: DecreaseProductPriceInput,
     ) -> Result<DecreaseProductPricePayload> {
         let id = ids::of(&input.id, "id")?;
+        own_product(ctx, id).await?;
         let price = input.price.money().for_field("price")?;
         let command = ProductCommand::DecreasePrice { price };
         let done = execute::<ProductAggregate>(ctx, input.client_mutation_id, id, command).await?;
@@ -499,6 +510,7 @@ impl StoreMutations {
         #[graphql(desc = "Which product.")] input: RemoveProductInput,
     ) -> Result<RemoveProductPayload> {
         let id: ProductId = ids::of(&input.id, "id")?;
+        own_product(ctx, id).await?;
         let done = mutate(ctx, input.client_mutation_id, move |unit| {
             async move { Ok((remove_product(unit, id).await?, None)) }.boxed()
         })

@@ -7,11 +7,12 @@ use std::{
     sync::Arc,
 };
 
-use async_graphql::parser::types::ExecutableDocument;
+use async_graphql::{Name, parser::types::ExecutableDocument};
 use moka::sync::Cache;
 use sha2::{Digest, Sha256};
 
 use super::variables::nests_variables;
+use crate::auth::rules::Needs;
 
 /// What names a document: the SHA-256 of its text, so that nobody can make two
 /// documents share a place.
@@ -45,19 +46,32 @@ pub struct KnownDocument {
     pub nests_variables: bool,
     /// Variables that are declared and stand in one more place.
     used_once: HashSet<Box<str>>,
+    /// What executing each of its operations takes.
+    needs: Vec<(Option<Name>, Needs)>,
     /// About how much memory it takes.
     weight: u32,
 }
 
 impl KnownDocument {
     /// Weighs a parsed document by its text.
-    pub fn new(document: ExecutableDocument, text: &str) -> Self {
+    pub(crate) fn new(
+        document: ExecutableDocument,
+        text: &str,
+        needs: Vec<(Option<Name>, Needs)>,
+    ) -> Self {
         // Measured: a parsed document takes about 25 times its text, mostly
         // names, positions and vectors with room to spare.
         let weight = u32::try_from(text.len()).unwrap_or(u32::MAX).saturating_mul(25);
         let nests_variables = nests_variables(&document);
         let used_once = mentioned_twice(text);
-        Self { document, nests_variables, used_once, weight: weight.saturating_add(1024) }
+        let weight = weight.saturating_add(1024);
+        Self { document, nests_variables, used_once, needs, weight }
+    }
+
+    /// What executing the operation of that name takes.
+    pub(crate) fn needs(&self, operation: Option<&str>) -> Option<&Needs> {
+        let named = |name: &Option<Name>| name.as_deref() == operation;
+        self.needs.iter().find(|(name, _)| named(name)).map(|(_, needs)| needs)
     }
 
     /// Whether a variable is declared and then stands in one place only.
@@ -123,7 +137,10 @@ mod tests {
     use super::*;
 
     fn known(text: &str) -> (DocumentHash, Arc<KnownDocument>) {
-        (DocumentHash::of(text), Arc::new(KnownDocument::new(parse_query(text).unwrap(), text)))
+        (
+            DocumentHash::of(text),
+            Arc::new(KnownDocument::new(parse_query(text).unwrap(), text, Vec::new())),
+        )
     }
 
     #[test]
@@ -139,11 +156,11 @@ mod tests {
     #[test]
     fn a_variable_that_stands_in_one_place_is_known() {
         let text = "query($a: Int, $ab: Int, $c: Int) { x(a: $a, b: $ab, c: $c) { y(c: $c) } }";
-        let known = KnownDocument::new(parse_query(text).unwrap(), text);
+        let known = KnownDocument::new(parse_query(text).unwrap(), text, Vec::new());
         let once = ["a", "ab", "c", "d"].map(|name| known.uses_once(name));
         assert_eq!(once, [true, true, false, false]);
         let text = "query($a: Int) { x(a: $a) { y(a: $ a) } }";
-        assert!(!KnownDocument::new(parse_query(text).unwrap(), text).uses_once("a"));
+        assert!(!KnownDocument::new(parse_query(text).unwrap(), text, Vec::new()).uses_once("a"));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use axum::{
         HeaderMap, HeaderValue, Method, StatusCode,
         header::{
             ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE,
-            RETRY_AFTER, UPGRADE, VARY, X_CONTENT_TYPE_OPTIONS,
+            RETRY_AFTER, UPGRADE, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
         },
     },
     response::{IntoResponse, Redirect, Response},
@@ -77,6 +77,16 @@ impl Refused {
         })
     }
 
+    /// Nobody that is known here, or not now.
+    pub(super) fn unauthenticated(error: ClientError) -> Box<Self> {
+        if error.code == ErrorCode::Unavailable {
+            return Self::new(StatusCode::SERVICE_UNAVAILABLE, error);
+        }
+        let mut refused = Self::new(StatusCode::UNAUTHORIZED, error);
+        refused.headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        refused
+    }
+
     fn in_form(mut self: Box<Self>, media: MediaType) -> Box<Self> {
         self.media = media;
         self
@@ -131,6 +141,13 @@ async fn query(
         |error: ClientError| Refused::new(StatusCode::BAD_REQUEST, error).in_form(media);
     let context = context.with_headers(headers).map_err(bad_request)?;
 
+    let caller = door
+        .settings
+        .authenticator
+        .of_headers(headers)
+        .await
+        .map_err(|error| Refused::unauthenticated(error).in_form(media))?;
+
     let parameters = if method == Method::GET {
         parameters_of_url(request.uri().query().unwrap_or_default()).map_err(bad_request)?
     } else {
@@ -145,7 +162,7 @@ async fn query(
     })?;
     may_travel(&operation, &method).map_err(|refused| refused.in_form(media))?;
 
-    let call = Call::new(Transport::Http, context);
+    let call = Call::new(Transport::Http, context, caller);
     let reply = door.pipeline.execute(operation, call).await;
     let status = match reply.code() {
         Some(code) if reply.data.is_none() => status_of_refusal(code, media),
@@ -183,6 +200,12 @@ fn status_of_refusal(code: ErrorCode, media: MediaType) -> StatusCode {
     }
     if matches!(code, ErrorCode::Timeout | ErrorCode::Unavailable) {
         return StatusCode::SERVICE_UNAVAILABLE;
+    }
+    if code == ErrorCode::RateLimited {
+        return StatusCode::TOO_MANY_REQUESTS;
+    }
+    if code == ErrorCode::Forbidden && media == MediaType::GraphQlResponse {
+        return StatusCode::FORBIDDEN;
     }
     match media {
         MediaType::Json => StatusCode::OK,

@@ -41,7 +41,14 @@ use super::{
     sharing::{Key, Marked, Rooms, Sent},
     variables::{self, InputTypes},
 };
-use crate::error::{ClientError, ErrorCode};
+use crate::{
+    auth::{
+        Caller,
+        rate::{Rate, Rates},
+        rules::Rules,
+    },
+    error::{ClientError, ErrorCode},
+};
 
 /// How requests are judged and how long they may take.
 #[derive(Debug, Clone)]
@@ -55,6 +62,8 @@ pub struct PipelineSettings {
     /// The subscriptions whose resolvers know of [parts](Part), so that equal
     /// ones share an execution.
     pub shared: &'static [&'static str],
+    /// How fast a caller may ask; as fast as they can without.
+    pub rate: Option<Rate>,
 }
 
 impl Default for PipelineSettings {
@@ -64,6 +73,7 @@ impl Default for PipelineSettings {
             timeout: Duration::from_secs(30),
             document_cache: 16 * 1024 * 1024,
             shared: &[],
+            rate: None,
         }
     }
 }
@@ -145,8 +155,8 @@ pub struct Call {
     pub init: ConnectionInit,
     /// Where a subscriber wants to go on.
     pub resume: Resume,
-    /// What the caller may see.
-    pub scope: Scope,
+    /// Who asks.
+    pub caller: Caller,
 }
 
 /// The argument that says where a subscriber goes on.
@@ -154,20 +164,19 @@ const AFTER: &str = "after";
 
 impl Call {
     /// A request that brings nothing along but itself.
-    pub fn new(transport: Transport, context: RequestContext) -> Self {
+    pub fn new(transport: Transport, context: RequestContext, caller: Caller) -> Self {
         Self {
             transport,
             context,
             init: ConnectionInit::default(),
             resume: Resume::default(),
-            scope: Scope::default(),
+            caller,
         }
     }
 
     /// The same for all who may see the same.
     fn for_all(&self) -> Self {
-        let scope = self.scope.clone();
-        Self { scope, ..Self::new(self.transport, RequestContext::mint()) }
+        Self::new(self.transport, RequestContext::mint(), self.caller.for_all())
     }
 
     /// What resolvers find in their context.
@@ -176,14 +185,10 @@ impl Call {
         data.insert(self.context);
         data.insert(self.init);
         data.insert(self.resume);
+        data.insert(self.caller);
         data
     }
 }
-
-/// What a caller may see, in one word: those with the same word would be
-/// answered the same, and may share an answer.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-pub struct Scope(pub Arc<str>);
 
 /// The way every request takes. One per process, shared by all transports.
 pub struct Pipeline {
@@ -193,6 +198,8 @@ pub struct Pipeline {
     output_types: OutputTypes,
     documents: DocumentCache,
     rooms: Rooms,
+    rules: Rules,
+    rates: Option<Rates>,
     settings: PipelineSettings,
 }
 
@@ -224,6 +231,8 @@ impl Pipeline {
             fast: Box::new(build(ValidationMode::Fast)),
             documents: DocumentCache::new(settings.document_cache),
             rooms: Rooms::default(),
+            rules: Rules::of(&definition),
+            rates: settings.rate.map(Rates::new),
             settings,
         })
     }
@@ -258,13 +267,31 @@ impl Pipeline {
             error: ClientError::new(ErrorCode::ParseFailed, error.to_string()),
         })?;
         guard::check_document(&document, &self.settings.limits)?;
-        Ok(KnownDocument::new(document, text))
+        let needs = self.rules.needs(&document);
+        Ok(KnownDocument::new(document, text, needs))
     }
 
-    /// Executes a query or a mutation.
+    /// Whether a caller may have an operation executed, now. Whoever shares an
+    /// execution among several asks for each of them.
+    pub fn authorize(&self, operation: &Operation, caller: &Caller) -> Result<(), ClientError> {
+        if let Some(rates) = &self.rates {
+            rates.count(caller).map_err(ClientError::too_fast)?;
+        }
+        match operation.known.needs(operation.name.as_deref()) {
+            Some(needs) => needs.met_by(caller),
+            None => Err(ClientError::new(ErrorCode::Forbidden, "nobody may do that")),
+        }
+    }
+
+    /// Executes a query or a mutation, if the caller may.
     pub async fn execute(&self, operation: Operation, call: Call) -> Reply {
         let line = RequestLine::of(&operation, &call);
         let request_id = call.context.request_id;
+        if let Err(error) = self.authorize(&operation, &call.caller) {
+            let reply = Reply::refused(error, Vec::new(), request_id);
+            line.finished(reply.code());
+            return reply;
+        }
         let span = span(&operation, &call);
         let (request, extensions) = request(&operation, call);
 
@@ -310,6 +337,11 @@ impl Pipeline {
         call: Call,
     ) -> BoxStream<'static, Arc<Sent>> {
         let mut line = RequestLine::of(&operation, &call);
+        if let Err(error) = self.authorize(&operation, &call.caller) {
+            let refused = Reply::refused(error, Vec::new(), call.context.request_id).sent();
+            line.sent(refused.code);
+            return stream::iter([Arc::new(refused)]).boxed();
+        }
         let answers = match self.room_of(&operation, &call) {
             None => self.run(&operation, call, Part::default()).map(|(sent, _)| sent).boxed(),
             Some(room) => {
@@ -367,7 +399,7 @@ impl Pipeline {
         let variables: BTreeMap<_, _> =
             variables.iter().filter(|(name, _)| Some(name.as_str()) != after).collect();
         let name = chosen.as_deref().unwrap_or_default();
-        let text = serde_json::to_vec(&(name, &variables, &*call.scope.0)).ok()?;
+        let text = serde_json::to_vec(&(name, &variables, call.caller.rights().word())).ok()?;
         let digest = Sha256::new().chain_update(operation.hash.bytes()).chain_update(text);
         Some(digest.finalize().into())
     }

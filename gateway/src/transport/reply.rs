@@ -4,7 +4,7 @@
 use std::{any::Any, collections::BTreeMap, sync::Arc};
 
 use async_graphql::{PathSegment, Pos, Response, ServerError, Value};
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderValue, header::RETRY_AFTER};
 use bytes::Bytes;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use tracing::{error, warn};
@@ -33,13 +33,14 @@ pub struct Reply {
 impl Reply {
     /// The request was not executed, or not to its end.
     pub fn refused(error: ClientError, locations: Vec<Pos>, request_id: Uuid) -> Self {
+        let headers = retry_after(&error).map(|wait| (RETRY_AFTER, wait)).into_iter().collect();
         let mut error = async_graphql::Error::from(error).into_server_error(Pos::default());
         error.locations = locations;
         Self {
             data: None,
             errors: vec![in_words(error, request_id)],
             extensions: BTreeMap::new(),
-            headers: HeaderMap::new(),
+            headers,
         }
     }
 
@@ -114,6 +115,12 @@ impl Serialize for Reply {
         }
         map.end()
     }
+}
+
+/// How long a caller that asks too fast is to wait, as a header.
+fn retry_after(error: &ClientError) -> Option<HeaderValue> {
+    let Value::Object(details) = error.details.as_ref()? else { return None };
+    details.get("retryAfter")?.to_string().parse().ok()
 }
 
 /// Whether the executor refused the request before it called any resolver.

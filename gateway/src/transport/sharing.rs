@@ -869,6 +869,6 @@ mod tests {
         log.leave(lagging);
         let (sent, mark) = item(0, 10_000, 9_999);
         log.push(sent, mark);
-        assert_eq!(lock(&log.0).entries.len(), 1);
+        assert_eq!(lock(&log.0).kept.len(), 1);
     }
 }

@@ -43,7 +43,7 @@ use tokio_tungstenite::{
 };
 use tracing::debug;
 
-use self::outgoing::{COALESCED_BYTES, Greeting, Output, Outputs, put_answer};
+use self::outgoing::{COALESCED_BYTES, Greeting, Output, Outputs, Reauthenticate, put_answer};
 use super::{
     Door,
     context::{ConnectionInit, RequestContext, Resume, traceparent},
@@ -51,7 +51,10 @@ use super::{
     pipeline::{Call, Parameters, Pipeline, Refusal, RequestLine, Transport},
     reply::Reply,
 };
-use crate::error::{ClientError, ErrorCode};
+use crate::{
+    auth::Caller,
+    error::{ClientError, ErrorCode},
+};
 
 /// The subprotocol spoken here.
 pub const PROTOCOL: &str = "graphql-transport-ws";
@@ -73,9 +76,8 @@ pub struct WebSocketSettings {
     pub max_operations: usize,
     /// The longest message of a client, in bytes.
     pub max_message: usize,
-    /// Who may open a socket, by the payload of `connection_init`; the error
-    /// tells the client why not.
-    pub admit: fn(&ConnectionInit) -> Result<(), String>,
+    /// How long before its token expires a client is told to come with another.
+    pub reauthenticate: Duration,
 }
 
 impl Default for WebSocketSettings {
@@ -88,7 +90,7 @@ impl Default for WebSocketSettings {
             close_timeout: Duration::from_secs(5),
             max_operations: 50,
             max_message: 64 * 1024,
-            admit: |_| Ok(()),
+            reauthenticate: Duration::from_secs(30),
         }
     }
 }
@@ -233,6 +235,25 @@ struct Running {
     kind: OperationType,
 }
 
+/// When the token ends with which a socket was opened.
+#[derive(Clone, Copy)]
+struct Expiry {
+    /// When it is announced; once that is done, when the end comes.
+    next: Instant,
+    end: Instant,
+}
+
+impl Expiry {
+    fn of(caller: &Caller, settings: &WebSocketSettings) -> Option<Self> {
+        let remaining = caller.remaining()?;
+        // A token that lives short is announced when half of its life is over.
+        let announced = remaining.saturating_sub(settings.reauthenticate.min(remaining / 2));
+        let now = Instant::now();
+        // Further ahead than a clock can tell is never.
+        Some(Self { next: now.checked_add(announced)?, end: now.checked_add(remaining)? })
+    }
+}
+
 /// How a socket ends.
 enum End {
     /// The server closes it.
@@ -247,6 +268,13 @@ impl End {
     }
 }
 
+/// What a socket was opened with, and by whom.
+#[derive(Clone)]
+struct Init {
+    payload: ConnectionInit,
+    caller: Caller,
+}
+
 struct Connection {
     socket: WebSocketStream<TokioIo<Upgraded>>,
     /// Frames that are to be written. Empty while nothing is.
@@ -254,12 +282,13 @@ struct Connection {
     door: Arc<Door>,
     /// The trace context the socket was opened in.
     traceparent: Option<String>,
-    /// The payload of `connection_init`, once it came.
-    init: Option<ConnectionInit>,
+    /// What came with `connection_init`, once it came.
+    init: Option<Init>,
     running: HashMap<Arc<str>, Running>,
     /// Polls only what was woken.
     outputs: SelectAll<Abortable<Outputs>>,
     draining: bool,
+    expiry: Option<Expiry>,
     heard: Instant,
     next_ping: Instant,
     wake: Pin<Box<Sleep>>,
@@ -282,6 +311,7 @@ impl Connection {
             running: HashMap::new(),
             outputs: SelectAll::new(),
             draining: false,
+            expiry: None,
             heard: now,
             next_ping: now,
             wake: Box::pin(sleep_until(init_until)),
@@ -394,16 +424,22 @@ impl Connection {
             return Err(End::close(CloseCode::TooManyInits, "Too many initialisation requests"));
         }
         let init = ConnectionInit(Arc::new(payload));
-        (self.settings().admit)(&init)
-            .map_err(|reason| End::close(CloseCode::Forbidden, reason))?;
-        self.init = Some(init);
+        let admitted = self.door.settings.authenticator.of_payload(&init.0).await;
+        let caller = admitted.map_err(|error| {
+            // Not now, rather than not at all.
+            let is_late = error.code == ErrorCode::Unavailable;
+            let code = if is_late { CloseCode::TryAgainLater } else { CloseCode::Forbidden };
+            End::close(code, &*error.message)
+        })?;
+        self.expiry = Expiry::of(&caller, self.settings());
+        self.init = Some(Init { payload: init, caller });
         self.next_ping = Instant::now() + self.settings().ping_every;
         self.wake_later();
         self.say(&Greeting::ConnectionAck).await
     }
 
     async fn subscribe(&mut self, id: &str, parameters: Parameters) -> Result<(), End> {
-        let Some(init) = self.init.clone() else {
+        let Some(Init { payload: init, caller }) = self.init.clone() else {
             return Err(End::close(CloseCode::Unauthorized, "Unauthorized"));
         };
         if id.is_empty() {
@@ -438,7 +474,7 @@ impl Connection {
         };
 
         let kind = operation.kind;
-        let call = Call { init, resume, ..Call::new(Transport::WebSocket, context) };
+        let call = Call { init, resume, ..Call::new(Transport::WebSocket, context, caller) };
         let answers = self.pipeline().stream(operation, call);
         let (abort, registration) = AbortHandle::new_pair();
         let outputs = Outputs::new(Arc::clone(&id), answers);
@@ -523,6 +559,16 @@ impl Connection {
         if now >= self.heard + self.settings().deadline {
             return Err(End::close(CloseCode::TryAgainLater, "No sign of life"));
         }
+        if let Some(expiry) = &mut self.expiry
+            && now >= expiry.next
+        {
+            if now >= expiry.end {
+                return Err(End::close(CloseCode::Forbidden, "The token has expired"));
+            }
+            expiry.next = expiry.end;
+            let payload = Reauthenticate { reauthenticate: true };
+            self.say(&Greeting::Ping { payload }).await?;
+        }
         if now >= self.next_ping {
             self.next_ping = now + self.settings().ping_every;
             let ping = self.socket.send(Message::Ping(Bytes::new()));
@@ -534,6 +580,7 @@ impl Connection {
 
     fn wake_later(&mut self) {
         let at = self.next_ping.min(self.heard + self.settings().deadline);
+        let at = self.expiry.map_or(at, |expiry| at.min(expiry.next));
         self.wake.as_mut().reset(at);
     }
 

@@ -316,6 +316,7 @@ async fn the_demonstration_keeps_out_of_a_mall_that_others_opened() {
         customers: 1,
         bots: 1,
         tell: false,
+        token: None,
     };
     let refused = demo::simulate(options, CancellationToken::new()).await.unwrap_err();
     assert!(refused.to_string().starts_with("this mall has stores of its own"), "{refused:#}");

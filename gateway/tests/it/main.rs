@@ -2,6 +2,8 @@
 
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "what cannot go on has failed")]
 
+mod auth;
+mod authorization;
 mod busywork;
 mod defects;
 mod deploy;

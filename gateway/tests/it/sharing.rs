@@ -6,8 +6,10 @@ use std::sync::Arc;
 use futures_util::{StreamExt, stream::BoxStream};
 use mallbots_domain::id::BotId;
 use mallbots_gateway::{
+    auth::{Caller, Role},
     cli::SettingsArgs,
     config::Config,
+    error::ErrorCode,
     graphql::{self, services::Services},
     mall,
     startup::{Lifecycle, Readiness},
@@ -20,7 +22,10 @@ use mallbots_gateway::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{new_id, within};
+use crate::{
+    auth::rights,
+    support::{new_id, within},
+};
 
 /// A mall without a door.
 struct Inside {
@@ -54,7 +59,7 @@ impl Inside {
     fn watch(&self, query: &str) -> Watch {
         let parameters = serde_json::from_value(json!({ "query": query })).unwrap();
         let operation = self.pipeline.prepare(parameters).unwrap();
-        self.pipeline.stream(operation, Call::new(Transport::WebSocket, RequestContext::mint()))
+        self.pipeline.stream(operation, call(Transport::WebSocket, Caller::developer()))
     }
 
     async fn given(&self, field: &str, input: Value) {
@@ -62,10 +67,14 @@ impl Inside {
         let query = format!("mutation($i: {name}!) {{ {field}(input: $i) {{ position }} }}");
         let parameters = json!({ "query": query, "variables": { "i": input } });
         let operation = self.pipeline.prepare(serde_json::from_value(parameters).unwrap()).unwrap();
-        let call = Call::new(Transport::Http, RequestContext::mint());
+        let call = call(Transport::Http, Caller::developer());
         let reply = self.pipeline.execute(operation, call).await;
         assert!(reply.errors.is_empty(), "{:?}", reply.errors);
     }
+}
+
+fn call(transport: Transport, caller: Caller) -> Call {
+    Call::new(transport, RequestContext::mint(), caller)
 }
 
 async fn next(watch: &mut Watch) -> Arc<Sent> {
@@ -130,15 +139,18 @@ async fn those_who_watch_the_same_row_differently_share_the_read() {
 async fn who_may_see_something_else_shares_nothing() {
     let mall = Inside::open().await;
     let parameters = json!({ "query": "subscription { botsChanged { id } }" });
-    let watch = |scope: &str| {
+    let watch = |(name, role): (&str, Role)| {
         let parameters = serde_json::from_value(parameters.clone()).unwrap();
-        let call = Call {
-            scope: mallbots_gateway::transport::pipeline::Scope(scope.into()),
-            ..Call::new(Transport::WebSocket, RequestContext::mint())
-        };
+        let caller = Caller::new(name, rights(&[role]), None);
+        let call = call(Transport::WebSocket, caller);
         mall.pipeline.stream(mall.pipeline.prepare(parameters).unwrap(), call)
     };
-    let watches = ["admin", "depot", "admin"].map(watch);
+    let callers = [("ada", Role::Admin), ("dora", Role::Depot), ("alan", Role::Admin)];
+    let watches = callers.map(watch);
+    assert_eq!(mall.pipeline.rooms(), 2);
+    // Who may not see it at all shares it with nobody.
+    let mut refused = watch(("carl", Role::Customer));
+    assert_eq!(next(&mut refused).await.code, Some(ErrorCode::Forbidden));
     assert_eq!(mall.pipeline.rooms(), 2);
     drop(watches);
 }

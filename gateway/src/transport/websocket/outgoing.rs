@@ -24,10 +24,19 @@ pub(super) const COALESCED_BYTES: usize = 32 * 1024;
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum Greeting {
     ConnectionAck,
+    Ping {
+        payload: Reauthenticate,
+    },
     Pong {
         #[serde(skip_serializing_if = "Option::is_none")]
         payload: Option<serde_json::Map<String, serde_json::Value>>,
     },
+}
+
+/// The payload of a ping that announces the end of a token.
+#[derive(Debug, Serialize)]
+pub(super) struct Reauthenticate {
+    pub(super) reauthenticate: bool,
 }
 
 impl Greeting {

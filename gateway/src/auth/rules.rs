@@ -1,0 +1,462 @@
+//! What each role may ask for, field by field.
+//!
+//! A field that no rule names is for administrators. Whose things somebody may
+//! see is another question: `graphql::access` answers it where things are loaded.
+//! Together they make `docs/authorization.md`, which a test keeps true.
+
+use std::collections::{HashMap, HashSet};
+
+use async_graphql::{
+    Name, Positioned,
+    parser::types::{
+        BaseType, DocumentOperations, ExecutableDocument, FieldDefinition, OperationDefinition,
+        OperationType, Selection, SelectionSet, ServiceDocument, TypeKind, TypeSystemDefinition,
+    },
+};
+
+use super::{Caller, Role, Roles};
+use crate::error::{ClientError, ErrorCode};
+
+const ADMIN: Roles = Roles::of(&[Role::Admin]);
+const SHOPPER: Roles = Roles::of(&[Role::Customer, Role::Admin]);
+const OWNER: Roles = Roles::of(&[Role::StoreOwner, Role::Admin]);
+const DEPOT: Roles = Roles::of(&[Role::Depot, Role::Admin]);
+/// Whom a shopping list concerns.
+const LISTS: Roles = Roles::of(&[Role::Customer, Role::Depot, Role::Admin]);
+const ROUTER: Roles = Roles::of(&[Role::Router, Role::Admin]);
+/// Everybody with a role. What all see, and what is only reached through a
+/// field that has a rule.
+const ALL: Roles = Roles::of(&Role::ALL);
+
+/// The fields of a type, by who may ask for them.
+type TypeRules = (&'static str, &'static [(Roles, &'static [&'static str])]);
+
+/// Every field there is.
+const RULES: &[TypeRules] = &[
+    // ---- where documents begin
+    (
+        "Query",
+        &[
+            (ALL, &["node", "nodes", "store", "stores", "product", "products"]),
+            (SHOPPER, &["customer", "basket", "order", "orders", "orderStatusCounts", "payment"]),
+            (SHOPPER, &["invoice", "saga"]),
+            (LISTS, &["shoppingList"]),
+            (DEPOT, &["shoppingLists", "bots"]),
+            (ADMIN, &["customers", "sagas", "history", "projections", "deadLetters"]),
+            (ROUTER, &["_entities", "_service"]),
+        ],
+    ),
+    (
+        "Mutation",
+        &[
+            (OWNER, &["createStore", "rebrandStore"]),
+            (OWNER, &["enableStoreParticipation", "disableStoreParticipation"]),
+            (OWNER, &["addProduct", "rebrandProduct", "removeProduct"]),
+            (OWNER, &["increaseProductPrice", "decreaseProductPrice"]),
+            (SHOPPER, &["registerCustomer", "changeSmsNumber"]),
+            (SHOPPER, &["startBasket", "addBasketItem", "removeBasketItem", "cancelBasket"]),
+            (SHOPPER, &["checkoutBasket", "cancelOrder", "authorizePayment", "payInvoice"]),
+            (DEPOT, &["registerBot", "bringBotOnline", "takeBotOffline"]),
+            (DEPOT, &["assignShoppingList", "startShopping", "pickItem"]),
+            (DEPOT, &["completeShoppingList"]),
+            (ADMIN, &["enableCustomer", "disableCustomer", "adjustInvoice", "cancelInvoice"]),
+            (ADMIN, &["retrySaga", "retryDeadLetter", "discardDeadLetter", "rebuildProjection"]),
+        ],
+    ),
+    (
+        "Subscription",
+        &[
+            (ALL, &["productsChanged"]),
+            (SHOPPER, &["orderChanged", "ordersChanged", "orderProgress", "sagaProgress"]),
+            (SHOPPER, &["basketChanged", "notificationSent"]),
+            (DEPOT, &["shoppingListsChanged", "botsChanged"]),
+            (ADMIN, &["projectionsChanged"]),
+        ],
+    ),
+    // ---- what everybody may see
+    ("Node", &[(ALL, &["id"])]),
+    ("Store", &[(ALL, &["id", "name", "location", "participating", "products"])]),
+    ("Product", &[(ALL, &["id", "store", "name", "description", "sku", "price", "removed"])]),
+    ("Money", &[(ALL, &["amount", "currency"])]),
+    ("PageInfo", &[(ALL, &["hasNextPage", "hasPreviousPage", "startCursor", "endCursor"])]),
+    ("_Service", &[(ALL, &["sdl"])]),
+    // ---- what is somebody's
+    ("Customer", &[(SHOPPER, &["id", "name", "smsNumber", "enabled", "orders", "notifications"])]),
+    ("Basket", &[(SHOPPER, &["id", "customer", "status", "items", "total", "order"])]),
+    (
+        "BasketItem",
+        &[
+            (SHOPPER, &["product", "productName", "storeName", "price", "quantity"]),
+            (SHOPPER, &["lineTotal"]),
+        ],
+    ),
+    (
+        "Order",
+        &[
+            (SHOPPER, &["id", "customer", "status", "items", "total", "payment", "invoice"]),
+            (SHOPPER, &["shoppingList", "saga", "createdAt", "updatedAt", "timeline"]),
+            (SHOPPER, &["rejectionReason", "cancellationReason"]),
+        ],
+    ),
+    (
+        "OrderItem",
+        &[
+            (SHOPPER, &["productId", "productName", "storeId", "storeName", "price"]),
+            (SHOPPER, &["quantity", "lineTotal"]),
+        ],
+    ),
+    (
+        "OrderProgress",
+        &[(SHOPPER, &["cursor", "at", "kind", "title", "status", "sagaStep", "order"])],
+    ),
+    ("OrderStatusCount", &[(SHOPPER, &["status", "count"])]),
+    ("Payment", &[(SHOPPER, &["id", "customer", "amount", "status", "order"])]),
+    ("Invoice", &[(SHOPPER, &["id", "order", "amount", "status"])]),
+    (
+        "Notification",
+        &[(SHOPPER, &["id", "customer", "order", "kind", "text", "sentAt", "status"])],
+    ),
+    (
+        "Saga",
+        &[
+            (SHOPPER, &["id", "name", "state", "order", "startedAt", "endedAt", "steps"]),
+            (SHOPPER, &["refusal"]),
+        ],
+    ),
+    (
+        "SagaStep",
+        &[
+            (SHOPPER, &["name", "state", "attempts", "startedAt", "endedAt"]),
+            (SHOPPER, &["nextAttemptAt", "reason"]),
+        ],
+    ),
+    ("SagaProgress", &[(SHOPPER, &["cursor", "at", "state", "step", "saga"])]),
+    // ---- what the depot works with
+    (
+        "ShoppingList",
+        &[(LISTS, &["id", "status", "stops"]), (SHOPPER, &["order"]), (DEPOT, &["bot"])],
+    ),
+    ("Stop", &[(LISTS, &["store", "storeName", "location", "items"])]),
+    ("StopItem", &[(LISTS, &["productId", "productName", "quantity", "picked"])]),
+    ("Bot", &[(DEPOT, &["id", "name", "status", "shoppingList"])]),
+    // ---- what operators work with
+    ("Projection", &[(ADMIN, &["name", "position", "lag", "parked", "rebuilding", "rebuild"])]),
+    (
+        "Rebuild",
+        &[
+            (ADMIN, &["state", "done", "total", "attempts", "error", "requestedAt"]),
+            (ADMIN, &["endedAt"]),
+        ],
+    ),
+    (
+        "DeadLetter",
+        &[
+            (ADMIN, &["id", "consumer", "key", "messageName", "payload", "reason", "attempts"]),
+            (ADMIN, &["firstFailedAt", "blocked"]),
+        ],
+    ),
+    (
+        "LedgerEvent",
+        &[
+            (ADMIN, &["position", "stream", "version", "name", "at", "actor", "payload"]),
+            (ADMIN, &["causationId", "correlationId"]),
+        ],
+    ),
+];
+
+/// The endings of types that only carry what other rules are about: pages of
+/// lists, and what mutations answer.
+const CARRIERS: &[(&str, &[&str])] = &[
+    ("Connection", &["edges", "nodes", "pageInfo", "totalCount"]),
+    ("Edge", &["cursor", "node"]),
+    (
+        "Payload",
+        &[
+            "position",
+            "clientMutationId",
+            "basket",
+            "bot",
+            "customer",
+            "deadLetterId",
+            "invoice",
+            "order",
+            "orderId",
+            "payment",
+            "product",
+            "projection",
+            "saga",
+            "shoppingList",
+            "store",
+        ],
+    ),
+];
+
+/// Who may ask for a field, if there is a rule for it.
+#[must_use]
+pub fn rule(of: &str, field: &str) -> Option<Roles> {
+    if let Some((_, rules)) = RULES.iter().find(|(name, _)| *name == of) {
+        let rule = rules.iter().find(|(_, fields)| fields.contains(&field));
+        return rule.map(|(roles, _)| *roles);
+    }
+    let carrier = CARRIERS.iter().find(|(ending, _)| of.ends_with(ending));
+    carrier.and_then(|(_, fields)| fields.contains(&field).then_some(ALL))
+}
+
+/// What executing an operation takes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Needs {
+    /// One of these roles each, and a field that wants it.
+    roles: Vec<(Roles, String)>,
+    /// Whether it asks what the schema is.
+    schema: bool,
+}
+
+impl Needs {
+    /// Whether somebody has it.
+    pub(crate) fn met_by(&self, caller: &Caller) -> Result<(), ClientError> {
+        let rights = caller.rights();
+        if let Some((roles, field)) =
+            self.roles.iter().find(|(roles, _)| !rights.roles.meets(*roles))
+        {
+            let message = format!("{field} is for {roles} only; the token has {}", rights.roles);
+            return Err(ClientError::new(ErrorCode::Forbidden, message));
+        }
+        if self.schema && !rights.schema {
+            let message = "to ask what the schema is takes a token with the scope \"schema\"";
+            return Err(ClientError::new(ErrorCode::Forbidden, message));
+        }
+        Ok(())
+    }
+}
+
+/// A schema's fields with their rules.
+#[derive(Debug, Default)]
+pub(crate) struct Rules {
+    query: Option<Name>,
+    mutation: Option<Name>,
+    subscription: Option<Name>,
+    /// Who may ask for a field, and of what type it is; by type and field.
+    fields: HashMap<Name, HashMap<Name, (Roles, Name)>>,
+}
+
+impl Rules {
+    /// Reads the schema's definition.
+    pub(crate) fn of(schema: &ServiceDocument) -> Self {
+        let mut rules = Self::default();
+        for definition in &schema.definitions {
+            match definition {
+                TypeSystemDefinition::Schema(schema) => {
+                    let name = |name: &Option<Positioned<Name>>| {
+                        name.as_ref().map(|name| name.node.clone())
+                    };
+                    rules.query = name(&schema.node.query);
+                    rules.mutation = name(&schema.node.mutation);
+                    rules.subscription = name(&schema.node.subscription);
+                }
+                TypeSystemDefinition::Type(ty) => {
+                    let fields = match &ty.node.kind {
+                        TypeKind::Object(object) => &object.fields,
+                        TypeKind::Interface(interface) => &interface.fields,
+                        TypeKind::Scalar
+                        | TypeKind::Union(_)
+                        | TypeKind::Enum(_)
+                        | TypeKind::InputObject(_) => continue,
+                    };
+                    let of = &ty.node.name.node;
+                    let ruled = fields.iter().map(|field| ruled(of, &field.node));
+                    rules.fields.entry(of.clone()).or_default().extend(ruled);
+                }
+                TypeSystemDefinition::Directive(_) => {}
+            }
+        }
+        rules
+    }
+
+    /// What each operation of a document takes. Each selection is looked at
+    /// once for each operation. What the schema does not know takes nothing:
+    /// validation will refuse it.
+    pub(crate) fn needs(&self, document: &ExecutableDocument) -> Vec<(Option<Name>, Needs)> {
+        match &document.operations {
+            DocumentOperations::Single(operation) => {
+                vec![(None, self.of_operation(&operation.node, document))]
+            }
+            DocumentOperations::Multiple(operations) => operations
+                .iter()
+                .map(|(name, operation)| {
+                    (Some(name.clone()), self.of_operation(&operation.node, document))
+                })
+                .collect(),
+        }
+    }
+
+    fn of_operation(
+        &self,
+        operation: &OperationDefinition,
+        document: &ExecutableDocument,
+    ) -> Needs {
+        let root = match operation.ty {
+            OperationType::Query => &self.query,
+            OperationType::Mutation => &self.mutation,
+            OperationType::Subscription => &self.subscription,
+        };
+        let mut needs = Needs::default();
+        let Some(root) = root else { return needs };
+        let mut seen = HashSet::new();
+        let mut waiting: Vec<(&Name, &SelectionSet)> = vec![(root, &operation.selection_set.node)];
+        while let Some((of, set)) = waiting.pop() {
+            for selection in &set.items {
+                match &selection.node {
+                    Selection::Field(field) => {
+                        let name = &field.node.name.node;
+                        if matches!(name.as_str(), "__schema" | "__type" | "_service") {
+                            needs.schema = true;
+                        }
+                        let known = self.fields.get(of).and_then(|fields| fields.get(name));
+                        // What federation adds may be missing in the definition.
+                        let roles = known.map(|(roles, _)| *roles).or_else(|| rule(of, name));
+                        if let Some(roles) = roles
+                            && !needs.roles.iter().any(|(known, _)| *known == roles)
+                        {
+                            needs.roles.push((roles, format!("{of}.{name}")));
+                        }
+                        if let Some((_, ty)) = known {
+                            waiting.push((ty, &field.node.selection_set.node));
+                        } else if name == "_entities" {
+                            // What is in there says of what type it is.
+                            waiting.push((of, &field.node.selection_set.node));
+                        }
+                    }
+                    Selection::FragmentSpread(spread) => {
+                        let name = &spread.node.fragment_name.node;
+                        if seen.insert(name)
+                            && let Some(fragment) = document.fragments.get(name)
+                        {
+                            let of = &fragment.node.type_condition.node.on.node;
+                            waiting.push((of, &fragment.node.selection_set.node));
+                        }
+                    }
+                    Selection::InlineFragment(fragment) => {
+                        let condition = fragment.node.type_condition.as_ref();
+                        let of = condition.map_or(of, |condition| &condition.node.on.node);
+                        waiting.push((of, &fragment.node.selection_set.node));
+                    }
+                }
+            }
+        }
+        needs
+    }
+}
+
+fn ruled(of: &Name, field: &FieldDefinition) -> (Name, (Roles, Name)) {
+    let mut ty = &field.ty.node.base;
+    let named = loop {
+        match ty {
+            BaseType::Named(name) => break name,
+            BaseType::List(of) => ty = &of.base,
+        }
+    };
+    let name = field.name.node.clone();
+    let roles = rule(of, &name).unwrap_or(ADMIN);
+    (name, (roles, named.clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use async_graphql::parser::{parse_query, parse_schema};
+
+    use super::*;
+    use crate::{auth::Rights, startup};
+
+    fn rules() -> Rules {
+        Rules::of(&parse_schema(startup::sdl()).unwrap())
+    }
+
+    fn caller(roles: &[Role], schema: bool) -> Caller {
+        Caller::new("x", Rights { roles: Roles::of(roles), schema, ..Rights::default() }, None)
+    }
+
+    fn needs(document: &str) -> Needs {
+        rules().needs(&parse_query(document).unwrap()).remove(0).1
+    }
+
+    fn allowed(document: &str, roles: &[Role]) -> bool {
+        needs(document).met_by(&caller(roles, false)).is_ok()
+    }
+
+    #[test]
+    fn every_field_has_a_rule_and_every_rule_a_field() {
+        let rules = rules();
+        let mut without = Vec::new();
+        for (of, fields) in &rules.fields {
+            without.extend(
+                fields
+                    .keys()
+                    .filter(|field| rule(of, field).is_none())
+                    .map(|f| format!("{of}.{f}")),
+            );
+        }
+        without.sort();
+        assert!(without.is_empty(), "give these a rule in auth/rules.rs: {without:#?}");
+
+        for (of, ruled) in RULES {
+            for field in ruled.iter().flat_map(|(_, fields)| *fields) {
+                let named = ruled.iter().flat_map(|(_, fields)| *fields).filter(|f| *f == field);
+                assert_eq!(named.count(), 1, "{of}.{field} has several rules");
+                let is_known = of.starts_with('_')
+                    || field.starts_with('_')
+                    || rules.fields.get(*of).is_some_and(|fields| fields.contains_key(*field));
+                assert!(is_known, "{of}.{field} has a rule but is not there");
+            }
+        }
+    }
+
+    #[test]
+    fn a_role_reaches_what_is_its_own_and_nothing_beyond_on_any_way() {
+        let list = r#"{ shoppingList(id: "x") { id bot { name } } }"#;
+        assert!(allowed(list, &[Role::Depot]));
+        assert!(!allowed(list, &[Role::Customer]));
+        assert!(allowed(list, &[Role::Customer, Role::Depot]));
+
+        for hidden in [
+            "{ node(id: 1) { ... on ShoppingList { order { id } } } }",
+            "{ node(id: 1) { ...L } } fragment L on ShoppingList { ...M } \
+             fragment M on ShoppingList { order { id } }",
+            "{ ... { ... on Query { orders { nodes { id } } } } }",
+            "mutation { assignShoppingList(input: {}) { shoppingList { order { id } } } }",
+            "subscription { shoppingListsChanged { order { id } } }",
+            "query A($never: Boolean!) { orders @skip(if: $never) { pageInfo { endCursor } } }",
+        ] {
+            assert!(!allowed(hidden, &[Role::Depot]), "{hidden}");
+            assert!(allowed(hidden, &[Role::Admin]), "{hidden}");
+        }
+    }
+
+    #[test]
+    fn nobody_without_a_role_reaches_anything() {
+        assert!(!allowed("{ stores { nodes { id } } }", &[]));
+        assert!(allowed("{ __typename }", &[]));
+    }
+
+    #[test]
+    fn each_operation_is_judged_by_itself() {
+        let document = "query A { stores { nodes { id } } } query B { customers { nodes { id } } }";
+        let needs = rules().needs(&parse_query(document).unwrap());
+        let customer = caller(&[Role::Customer], false);
+        for (name, needs) in needs {
+            assert_eq!(needs.met_by(&customer).is_ok(), name.unwrap() == "A");
+        }
+    }
+
+    #[test]
+    fn the_schema_is_told_to_those_with_its_scope() {
+        for document in [
+            "{ __schema { types { name } } }",
+            "{ ...F } fragment F on Query { __type(name: \"Order\") { name } }",
+            "{ _service { sdl } }",
+        ] {
+            let needs = needs(document);
+            assert!(needs.met_by(&caller(&[Role::Admin], true)).is_ok(), "{document}");
+            assert!(needs.met_by(&caller(&[Role::Admin], false)).is_err(), "{document}");
+        }
+    }
+}
