@@ -387,7 +387,7 @@ async fn every_field_is_for_whom_the_table_says() {
     text.push_str(&objects);
 
     // What is not reached by an id of its own: by rule alone.
-    write!(text, "\n## Fields of what operators see\n\n| | for |\n|---|---|\n").unwrap();
+    write!(text, "\n## Fields that are reached otherwise\n\n| | for |\n|---|---|\n").unwrap();
     for (of, fields) in &types {
         let is_asked =
             ways.contains_key(of) || ["Query", "Mutation", "Subscription"].contains(&&**of);
