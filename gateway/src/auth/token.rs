@@ -127,6 +127,10 @@ impl Claims {
             reason = "it was checked to be no less than now; a float saturates"
         )]
         let expires_at = (self.exp as u64).saturating_add(leeway.as_secs());
+        // The library lets a token count to the end of its last second.
+        if now() >= Duration::from_secs(expires_at) {
+            return Err(refused("it has expired"));
+        }
         Ok(Caller::new(self.sub, rights, Some(expires_at)))
     }
 }

@@ -329,7 +329,7 @@ async fn every_field_is_for_whom_the_table_says() {
                     if root == "Query" {
                         return ask(client, &asked).await;
                     }
-                    let document = format!("subscription {asked}");
+                    let document = format!("subscription it {asked}");
                     let operation = Operation::<Value>::subscription("it", &document, json!({}));
                     let mut watch = client.subscribe(&operation).await.unwrap();
                     let first = within(field, watch.next()).await.expect("something");
