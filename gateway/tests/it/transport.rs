@@ -322,8 +322,8 @@ impl Subscriptions {
     /// Tells what the transport knows.
     async fn told(&self, ctx: &Context<'_>) -> impl Stream<Item = Vec<Option<String>>> + use<> {
         let init = ctx.data_unchecked::<ConnectionInit>();
-        let token = init.0.get("token").and_then(|token| token.as_str()).map(str::to_owned);
-        stream::iter([vec![ctx.resume().map(str::to_owned), token]])
+        let name = init.0.get("name").and_then(|name| name.as_str()).map(str::to_owned);
+        stream::iter([vec![ctx.resume().map(str::to_owned), name]])
     }
 }
 
@@ -1157,7 +1157,7 @@ async fn resuming_is_told_beside_the_document() {
         socket.next().await["payload"]["data"]["told"].clone()
     };
     assert_eq!(told(json!(null), json!(null)).await, json!([null, null]));
-    assert_eq!(told(json!({ "token": "t" }), json!({ "resume": "c1" })).await, json!(["c1", "t"]));
+    assert_eq!(told(json!({ "name": "t" }), json!({ "resume": "c1" })).await, json!(["c1", "t"]));
     assert_eq!(told(json!({ "resume": "c2" }), json!({})).await, json!(["c2", null]));
     let by_id = json!({ "resume": { "a": "c3", "b": "c4" } });
     assert_eq!(told(by_id.clone(), json!({})).await, json!(["c3", null]));
