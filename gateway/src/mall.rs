@@ -256,6 +256,7 @@ impl Rooms<'_> {
         if projects {
             let projector = Projector::open_beside(&feed, views, &ledger).await;
             let projector = projector.context("opening the read models to write")?;
+            let projector = projector.fed_by(self.carrier());
             let may_write = self.keeper.hold(VIEWS);
             self.lifecycle.spawn("projector", move |stop| async move {
                 projector.run_while(ledger, may_write, stop).await;
@@ -270,6 +271,16 @@ impl Rooms<'_> {
         Ok(Some(reads))
     }
 
+    /// How messages come here.
+    fn carrier(&self) -> Carrier {
+        match (&self.nats, &self.config.nats) {
+            (Some(nats), Some(settings)) => {
+                JetStream::new(nats.clone(), settings.stream.clone()).into()
+            }
+            (None, _) | (_, None) => Carrier::Ledger,
+        }
+    }
+
     /// Acts on messages, as far as that is this process's.
     fn start_post(&self, sagas: SagaOptions) -> anyhow::Result<Post> {
         let notifier = match &self.config.webhook {
@@ -279,16 +290,10 @@ impl Rooms<'_> {
                 Notifier::Webhook(Webhook::new(url, webhook.secret.expose())?)
             }
         };
-        let carrier = match (&self.nats, &self.config.nats) {
-            (Some(nats), Some(settings)) => {
-                JetStream::new(nats.clone(), settings.stream.clone()).into()
-            }
-            (None, _) | (_, None) => Carrier::Ledger,
-        };
         let options = PostOptions {
             sagas,
             groups: groups(&self.config.duties),
-            carrier,
+            carrier: self.carrier(),
             keeper: Some(self.keeper.clone()),
             ..PostOptions::default()
         };

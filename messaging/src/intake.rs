@@ -139,6 +139,24 @@ impl Origins {
     }
 }
 
+/// Where it is said what has taken effect, so that JetStream need not bring it
+/// again. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Receipts(Option<watch::Sender<Position>>);
+
+impl Receipts {
+    /// Says that everything up to here has taken effect.
+    pub fn done(&self, to: Position) {
+        if let Some(done) = &self.0 {
+            done.send_if_modified(|done| {
+                let moves = to > *done;
+                *done = to.max(*done);
+                moves
+            });
+        }
+    }
+}
+
 /// A reader that never skips within its part.
 pub struct Intake {
     ledger: Ledger,
@@ -203,13 +221,13 @@ impl Intake {
 
     /// Says that everything up to here has taken effect.
     pub fn done(&self, to: Position) {
-        if let Some(delivery) = &self.delivery {
-            delivery.done.send_if_modified(|done| {
-                let moves = to > *done;
-                *done = to.max(*done);
-                moves
-            });
-        }
+        self.receipts().done(to);
+    }
+
+    /// Where to say that, for whoever hands what is taken in on to another.
+    #[must_use]
+    pub fn receipts(&self) -> Receipts {
+        Receipts(self.delivery.as_ref().map(|delivery| delivery.done.clone()))
     }
 
     /// Waits for what comes next: some messages, about as many as `limit` at
@@ -220,6 +238,9 @@ impl Intake {
         let Some(delivery) = &mut self.delivery else {
             return self.follow(limit).await;
         };
+        if let Some(error) = self.ledger.went_back() {
+            return Err(error);
+        }
         if delivery.stalled {
             // So that it can show that it keeps up, however much is read.
             for _ in 0..limit {
@@ -229,6 +250,7 @@ impl Intake {
                 let Some(Some(brought)) = delivery.feed.next().now_or_never() else { break };
                 delivery.held = delivery.heard(brought, self.reached);
             }
+            delivery.is_ahead_of(self.part, self.reached);
         }
         let mut due = delivery.due(self.reached);
         loop {
@@ -347,7 +369,7 @@ impl Intake {
             let partitions = self.part.range().partitions().clone();
             let found = self.ledger.read_partitions(partitions, before, received.position, 1);
             let found = found.await?;
-            if !found.first().is_some_and(|found| received.is(found)) {
+            if !found.first().is_some_and(|found| wire::is_same(&received.message, found)) {
                 warn!(
                     consumer = delivery.name,
                     position = received.position.0,
@@ -360,11 +382,7 @@ impl Intake {
             delivery.shift = Some(shift);
         }
         let before = Position(received.position.0 - 1);
-        let previous = match self.part {
-            Part::Whole => before,
-            Part::Range(_) => received.previous,
-        };
-        if previous > self.reached {
+        if received.previous_in(self.part) > self.reached {
             let messages = self.read(before, limit).await?;
             // Everything before it may be there now; it is looked at again.
             return Ok(messages);
@@ -378,13 +396,9 @@ impl Intake {
             && let Some(Some(brought)) = delivery.feed.next().now_or_never()
         {
             let Some(received) = delivery.heard(brought, self.reached) else { continue };
-            let previous = match self.part {
-                Part::Whole => Position(received.position.0 - 1),
-                Part::Range(_) => received.previous,
-            };
             if delivery.shift != Some(received.shift())
                 || received.position > self.ledger.head()
-                || previous > self.reached
+                || received.previous_in(self.part) > self.reached
             {
                 delivery.held = Some(received);
                 break;
@@ -393,6 +407,11 @@ impl Intake {
             messages.push(received.message);
         }
         self.origins.delivered.fetch_add(messages.len() as u64, Ordering::Relaxed);
+        if messages.len() >= limit / 4 {
+            // It brings more than is asked for: if this reader is behind, that
+            // is not for want of messages.
+            delivery.marked_at = Instant::now();
+        }
         Ok(messages)
     }
 }
@@ -493,6 +512,18 @@ impl Delivery {
         }
     }
 
+    /// Learns from what is held that JetStream brings what comes next: then it
+    /// is not JetStream that is behind, and the ledger need not be read as well.
+    fn is_ahead_of(&mut self, part: Part, reached: Position) {
+        let comes_next =
+            self.held.as_ref().is_some_and(|received| received.previous_in(part) <= reached);
+        if comes_next && self.is_connected() {
+            debug!(consumer = self.name, "what comes next is delivered");
+            self.stalled = false;
+            self.marked_at = Instant::now();
+        }
+    }
+
     /// Learns from what was brought how JetStream does, and keeps what is new.
     fn heard(&mut self, brought: Brought, reached: Position) -> Option<Received> {
         let position = match &brought {
@@ -538,35 +569,17 @@ struct Received {
 }
 
 impl Received {
+    /// The position of the one before it in a part.
+    const fn previous_in(&self, part: Part) -> Position {
+        match part {
+            Part::Whole => Position(self.position.0 - 1),
+            Part::Range(_) => self.previous,
+        }
+    }
+
     /// How far its position is ahead of its place in the stream.
     fn shift(&self) -> i64 {
         self.position.0 - i64::try_from(self.sequence).unwrap_or(i64::MAX)
-    }
-
-    /// Whether it is what the ledger has.
-    fn is(&self, found: &Recorded) -> bool {
-        let Recorded {
-            position,
-            kind,
-            stream,
-            version,
-            name,
-            schema_version,
-            message_id,
-            payload,
-            metadata: _,
-            recorded_at,
-        } = found;
-        let it = &*self.message;
-        it.position == *position
-            && it.kind == *kind
-            && it.stream == *stream
-            && it.version == *version
-            && it.name == *name
-            && it.schema_version == *schema_version
-            && it.message_id == *message_id
-            && it.payload == *payload
-            && it.recorded_at == *recorded_at
     }
 }
 
@@ -582,8 +595,9 @@ struct Feed {
     failures: u32,
 }
 
-/// How many messages are asked for at a time.
-const BATCH: usize = 512;
+/// How many messages are asked for at a time: of everything by one reader, of
+/// a range by each of many.
+const BATCHES: [usize; 2] = [2_048, 512];
 /// How long a request for messages stands.
 const STANDS: Duration = Duration::from_secs(30);
 /// How often the server says that it is there.
@@ -626,9 +640,11 @@ impl Feed {
         let _ = connection.wait_for(|it| *it == Connection::Connected).await;
         self.durable.behind = *self.done.borrow();
         let consumer = ensure_consumer(&self.nats, &self.stream, &self.durable).await?;
+        let [of_all, of_a_range] = BATCHES;
+        let batch = if self.durable.subjects.is_empty() { of_all } else { of_a_range };
         let messages = consumer
             .stream()
-            .max_messages_per_batch(BATCH)
+            .max_messages_per_batch(batch)
             .expires(STANDS)
             .heartbeat(HEARTBEAT)
             .messages()

@@ -150,6 +150,33 @@ fn headers(message: &Recorded, previous: Position) -> HeaderMap {
     headers
 }
 
+/// Whether a message that was taken apart is what the ledger has. Its metadata
+/// may be written in another way.
+#[must_use]
+pub fn is_same(decoded: &Recorded, found: &Recorded) -> bool {
+    let Recorded {
+        position,
+        kind,
+        stream,
+        version,
+        name,
+        schema_version,
+        message_id,
+        payload,
+        metadata: _,
+        recorded_at,
+    } = found;
+    decoded.position == *position
+        && decoded.kind == *kind
+        && decoded.stream == *stream
+        && decoded.version == *version
+        && decoded.name == *name
+        && decoded.schema_version == *schema_version
+        && decoded.message_id == *message_id
+        && decoded.payload == *payload
+        && decoded.recorded_at == *recorded_at
+}
+
 /// Takes a message apart that was received from a consumer.
 pub fn decode(message: &Message) -> Result<Decoded, WireError> {
     let headers = message.headers.as_ref().ok_or(WireError::Header("Position"))?;

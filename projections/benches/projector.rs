@@ -1,8 +1,11 @@
 //! How fast an empty read side catches up on PostgreSQL, against SQL written
-//! by hand that folds the same batches and upserts the same tables, in turns.
+//! by hand that folds the same batches and upserts the same tables, in turns;
+//! and how many events a second go through ledger, relay, JetStream and
+//! projector while all of them are at work.
 //!
 //! `cargo bench -p mallbots-projections`; `ORDERS` says how long the history
-//! is, `ROUNDS` how often it is taken in.
+//! is, `ROUNDS` how often it is taken in. `-- carried` measures only the way
+//! over JetStream.
 
 #![expect(clippy::unwrap_used, reason = "a measurement that fails may as well panic")]
 
@@ -24,7 +27,15 @@ use mallbots_eventstore::{
     connect::Backend,
     message::{MessageKind, Recorded},
 };
+use mallbots_messaging::{
+    intake::JetStream,
+    nats::{Connection, Nats, NatsOptions},
+    relay::{self, RelayOptions, RelayStatus},
+    streams::{StreamOptions, ensure_stream},
+};
 use mallbots_projections::projector::BATCH;
+use mallbots_testing::nats::NatsServer;
+use tokio::sync::watch;
 
 use crate::{by_hand::ByHand, library::Library, mall::busy};
 
@@ -52,6 +63,10 @@ async fn measure() {
         "{orders} orders, 50 at a time: {events} events, {} commands and replies",
         messages.len() - events
     ));
+    carried(&messages, events).await;
+    if std::env::args().any(|argument| argument == "carried") {
+        return;
+    }
 
     let [mut ours, mut theirs, mut small, mut their_small, mut through, mut on_file] =
         [const { Vec::new() }; 6];
@@ -91,6 +106,65 @@ async fn measure() {
     say(&format!("| projector reading the ledger as it goes, SQLite | {file:.0} | |"));
     let enough = ledger >= hand / 3.0 && ledger >= 30_000.0;
     say(&format!("\nat least 1/3 and 30,000 events/s: {}", if enough { "yes" } else { "NO" }));
+}
+
+/// Every way from the append to the tables at once: appended as fast as the
+/// ledger takes it, relayed, brought by JetStream, projected.
+async fn carried(messages: &[Arc<Recorded>], events: usize) {
+    let mut rates = Vec::new();
+    for _ in 0..number("ROUNDS", 5) {
+        let library = Library::on(Backend::Postgres, Backend::Postgres).await;
+        let ledger = library.ledger.ledger.clone();
+        let server = NatsServer::start().await.unwrap();
+        let nats = Nats::connect(&NatsOptions::at(server.url())).await.unwrap();
+        nats.connection().wait_for(|it| *it == Connection::Connected).await.unwrap();
+        ensure_stream(&nats, &StreamOptions::default()).await.unwrap();
+        let (library, projector) = library.split();
+        let carrier = JetStream::new(nats.clone(), StreamOptions::default());
+        let projector = projector.fed_by(carrier.into());
+        let origins = projector.origins();
+
+        let tasks = library.ledger.tasks.clone();
+        let (_active, active) = watch::channel(true);
+        let (status, mut relayed) = watch::channel(RelayStatus::new(&ledger));
+        let stop = tasks.shutdown.child_token();
+        let start = Instant::now();
+        let relay = tasks.tracker.spawn(relay::run(
+            ledger.clone(),
+            nats,
+            RelayOptions::default(),
+            active,
+            status,
+            stop.clone(),
+        ));
+        let running = tasks.tracker.spawn(projector.run(ledger.clone(), stop.clone()));
+        library.record(messages).await;
+        let (appended, head) = (start.elapsed(), ledger.head());
+        library.reads.reached(head, Duration::from_mins(10)).await.unwrap();
+        relayed.wait_for(|status| status.position == head).await.unwrap();
+        let elapsed = start.elapsed();
+        stop.cancel();
+        running.await.unwrap();
+        relay.await.unwrap().unwrap();
+
+        #[expect(clippy::cast_precision_loss, reason = "a rate, to five digits")]
+        let (rate, brought) = (
+            events as f64 / elapsed.as_secs_f64(),
+            origins.delivered() as f64 / messages.len() as f64,
+        );
+        say(&format!(
+            "ledger → JetStream → tables: {rate:.0} events/s; appended in {:.1} s, shown after \
+             {:.1} s; {:.0} % came over JetStream, the rest was read from the ledger",
+            appended.as_secs_f64(),
+            elapsed.as_secs_f64(),
+            brought * 100.0
+        ));
+        rates.push(rate);
+    }
+    rates.sort_by(f64::total_cmp);
+    let rate = rates[rates.len() / 2];
+    let enough = if rate >= 10_000.0 { "yes" } else { "NO" };
+    say(&format!("median {rate:.0} events/s; at least 10,000: {enough}\n"));
 }
 
 /// Smaller batches, to see what the size does.

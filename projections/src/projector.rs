@@ -1,6 +1,6 @@
 //! Follows the ledger, batch by batch: decode once, load once, fold in memory,
 //! write each table with one statement, move the checkpoint, commit once, then
-//! say what changed.
+//! say what changed. What JetStream brings is acknowledged after the commit.
 
 pub(crate) mod batch;
 mod checkpoints;
@@ -21,9 +21,9 @@ use mallbots_eventstore::{
     error::StoreError,
     ledger::Ledger,
     message::{MessageKind, Position, Recorded},
-    tail::Tail,
     upcast::Upcasters,
 };
+use mallbots_messaging::intake::{Carrier, Intake, Origins, Part, Receipts};
 use rand::Rng;
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, EntityTrait,
@@ -53,7 +53,8 @@ use crate::{
 /// many of them change only the last state is written.
 pub const BATCH: usize = 2_000;
 
-/// The name of the checkpoints that all read models share.
+/// The name of the checkpoints that all read models share, and of the group
+/// that takes messages in for them.
 const CHECKPOINTS: &str = "views";
 /// How long the checkpoints of partitions in which nothing happens may stay
 /// behind: what is read again after a restart.
@@ -89,6 +90,8 @@ pub struct Projector {
     upcasters: Upcasters,
     clock: Clock,
     announcer: Announcer,
+    carrier: Carrier,
+    origins: Arc<Origins>,
     checkpoints: Checkpoints,
     /// When the checkpoints of all partitions were last moved.
     all_moved_at: Instant,
@@ -143,6 +146,8 @@ impl Projector {
             upcasters: ledger.upcasters().clone(),
             clock: ledger.clock().clone(),
             announcer,
+            carrier: Carrier::Ledger,
+            origins: Arc::default(),
             checkpoints: Checkpoints::new(backend, CHECKPOINTS),
             all_moved_at: Instant::now(),
             tables: Tables::new(backend, ""),
@@ -154,6 +159,18 @@ impl Projector {
         projector.resume().await?;
         projector.announcer.begin(projector.reached);
         Ok(projector)
+    }
+
+    /// Has its messages brought in this way; else it reads the ledger.
+    #[must_use]
+    pub fn fed_by(self, carrier: Carrier) -> Self {
+        Self { carrier, ..self }
+    }
+
+    /// Where its messages come from, counted from now on.
+    #[must_use]
+    pub fn origins(&self) -> Arc<Origins> {
+        Arc::clone(&self.origins)
     }
 
     /// Behind which position there are messages to take in.
@@ -241,15 +258,17 @@ impl Projector {
         }
         // Others may have written since.
         self.announcer.heard_all(self.reached);
-        let tail = ledger.tail(self.position());
+        let intake = Intake::open(ledger, &self.carrier, CHECKPOINTS, Part::Whole, self.position())
+            .counting(Arc::clone(&self.origins));
+        let receipts = intake.receipts();
         let hurried = self.announcer.hurry().subscribe();
         let (batches, read) = mpsc::channel(1);
         let announcer = self.announcer.clone();
         tokio::select! {
             biased;
             () = announcer.halted() => Setback::Halted,
-            setback = self.keep_up(ledger, read, swaps, failures) => setback,
-            () = read_ahead(tail, hurried, batches) => Setback::Closed,
+            setback = self.keep_up(ledger, read, &receipts, swaps, failures) => setback,
+            () = read_ahead(intake, hurried, batches) => Setback::Closed,
         }
     }
 
@@ -265,6 +284,7 @@ impl Projector {
         &mut self,
         ledger: &Ledger,
         mut read: mpsc::Receiver<Result<Vec<Arc<Recorded>>, StoreError>>,
+        receipts: &Receipts,
         swaps: &mut mpsc::Receiver<Swap>,
         failures: &mut u32,
     ) -> Setback {
@@ -278,6 +298,9 @@ impl Projector {
                     };
                     if let Err(error) = self.project(&messages).await {
                         return error.into();
+                    }
+                    if let Some(last) = messages.last() {
+                        receipts.done(last.position);
                     }
                     *failures = 0;
                 }
@@ -499,12 +522,16 @@ async fn no_longer(mut may_write: watch::Receiver<bool>) {
 
 /// Reads on as long as somebody takes what was read.
 async fn read_ahead(
-    mut tail: Tail,
+    mut intake: Intake,
     mut hurried: watch::Receiver<usize>,
     batches: mpsc::Sender<Result<Vec<Arc<Recorded>>, StoreError>>,
 ) {
     loop {
-        let batch = tail.next(BATCH).await;
+        let batch = intake.next(BATCH).await;
+        if batch.as_ref().is_ok_and(Vec::is_empty) {
+            // It only looked for what is missing.
+            continue;
+        }
         let more_wait = batch.as_ref().is_ok_and(|batch| batch.len() >= BATCH);
         if batches.send(batch).await.is_err() {
             return;

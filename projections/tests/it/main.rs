@@ -18,6 +18,7 @@ macro_rules! on_each_database {
     };
 }
 
+mod carried;
 mod delivery;
 mod feed;
 mod histories;

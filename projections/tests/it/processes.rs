@@ -40,23 +40,23 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{library::append, mall::busy};
 
-const PATIENCE: Duration = Duration::from_mins(1);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Where several processes meet.
-struct Site {
-    ledger: TestLedger,
+pub(crate) struct Site {
+    pub(crate) ledger: TestLedger,
     views: FreshDatabase,
 }
 
 impl Site {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let ledger = TestLedger::open(Backend::Postgres).await.unwrap();
         let views = databases::fresh_views(Backend::Postgres).await.unwrap();
         Self { ledger, views }
     }
 
     /// One more process.
-    async fn process(&self) -> Process {
+    pub(crate) async fn process(&self) -> Process {
         let (ledger, tasks) = self.ledger.another(LedgerOptions::default()).await.unwrap();
         let views = self.views.connect().await.unwrap();
         let (reads, feed) = Reads::open(&views, &ledger).await.unwrap();
@@ -74,14 +74,14 @@ impl Site {
         }
     }
 
-    async fn record(&self, messages: &[Arc<Recorded>]) -> Position {
+    pub(crate) async fn record(&self, messages: &[Arc<Recorded>]) -> Position {
         for batch in messages.chunks(50) {
             self.ledger.ledger.append(append(batch)).await.unwrap();
         }
         self.ledger.ledger.head()
     }
 
-    async fn assert_as_history_has_it(&self) {
+    pub(crate) async fn assert_as_history_has_it(&self) {
         let compared = verify::compare(&self.views.database, &self.ledger.ledger, |_, _| {}).await;
         let compared = compared.unwrap();
         assert_eq!(compared.position, self.ledger.ledger.head());
@@ -89,18 +89,18 @@ impl Site {
         assert!(compared.rows > 100);
     }
 
-    async fn sql(&self, sql: &str) {
+    pub(crate) async fn sql(&self, sql: &str) {
         self.views.database.write.execute_unprepared(sql).await.unwrap();
     }
 }
 
 /// A process, or all of it that matters here.
-struct Process {
+pub(crate) struct Process {
     ledger: Ledger,
     views: Database,
-    reads: Reads,
+    pub(crate) reads: Reads,
     feed: Option<Feed>,
-    projector: Option<Projector>,
+    pub(crate) projector: Option<Projector>,
     may_write: watch::Sender<bool>,
     stop: CancellationToken,
     tasks: Tasks,
@@ -108,7 +108,7 @@ struct Process {
 
 impl Process {
     /// Starts its projector, which stands by until it may write.
-    fn project(&mut self) {
+    pub(crate) fn project(&mut self) {
         let projector = self.projector.take().unwrap();
         let (ledger, may, stop) =
             (self.ledger.clone(), self.may_write.subscribe(), self.stop.clone());
@@ -116,22 +116,22 @@ impl Process {
     }
 
     /// Starts to listen.
-    fn hear(&mut self, nats: Option<&Nats>) {
+    pub(crate) fn hear(&mut self, nats: Option<&Nats>) {
         let announcements = nats.map(|nats| Announcements::about(nats, "views"));
         let feed = self.feed.take().unwrap();
         self.tasks.tracker.spawn(feed.run(announcements, self.stop.clone()));
     }
 
-    fn may_write(&self, may: bool) {
+    pub(crate) fn may_write(&self, may: bool) {
         self.may_write.send_replace(may);
     }
 
-    async fn reaches(&self, position: Position) {
+    pub(crate) async fn reaches(&self, position: Position) {
         self.reads.reached(position, PATIENCE).await.unwrap();
     }
 
     /// Ends it without a word.
-    async fn end(self) {
+    pub(crate) async fn end(self) {
         self.stop.cancel();
         self.tasks.end().await;
         self.views.close().await.unwrap();
@@ -171,7 +171,7 @@ fn watch_all(process: &Process) -> Arc<Mutex<Notes>> {
 }
 
 /// Waits until a condition holds.
-async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let waiting = async {
         while !holds().await {
             tokio::task::yield_now().await;
@@ -442,7 +442,7 @@ async fn tables_that_went_back_halt_the_projector() {
     reader.end().await;
 }
 
-async fn nats(server: &NatsServer) -> Nats {
+pub(crate) async fn nats(server: &NatsServer) -> Nats {
     let nats = Nats::connect(&NatsOptions::at(server.url())).await.unwrap();
     let mut connection = nats.connection();
     let connected =

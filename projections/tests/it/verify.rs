@@ -136,12 +136,12 @@ async fn parked(backend: Backend) -> Library {
 }
 
 async fn a_stream_is_compared_up_to_what_is_parked(backend: Backend) {
-    let library = parked(backend).await;
+    let library = Box::pin(parked(backend)).await;
     assert_eq!(compared(&library).await.unwrap().differences, []);
 }
 
 async fn an_event_that_was_discarded_is_missed_by_nobody(backend: Backend) {
-    let library = parked(backend).await;
+    let library = Box::pin(parked(backend)).await;
     let letter = letters(&library).await.remove(0);
     let say = Append {
         messages: vec![NewMessage {
