@@ -90,7 +90,7 @@ Examples:
 Settings without an option come from the environment or the file, for example
 MALLBOTS_CURRENCY or `currency` in the file:
   database_url             PostgreSQL to use instead of files (also DATABASE_URL)
-  database_read_url        a replica of it (also DATABASE_READ_URL); queries do not go there yet
+  database_read_url        one replica of it for queries (also DATABASE_READ_URL)
   database_connections     connections for commands, consumers and the projector [default: 8]
   database_timeout         how long one of their statements may take [default: 30s]
   database_wait            how long they wait for a connection [default: 10s]

@@ -76,9 +76,6 @@ impl Databases {
 
     async fn connect(config: &Config) -> anyhow::Result<Self> {
         if let Some(url) = &config.database_url {
-            if config.database_read_url.is_some() {
-                warn!("the replica is connected, but the primary still answers every query");
-            }
             let options = PostgresOptions {
                 url: url.expose().to_owned(),
                 replica_url: config.database_read_url.as_ref().map(|url| url.expose().to_owned()),
@@ -252,6 +249,14 @@ impl Rooms<'_> {
             return Ok(None);
         }
         let (reads, feed) = Reads::open(views, &ledger).await.context("opening the read models")?;
+        let (reads, follower) = reads.on_replica(views);
+        if let Some(follower) = follower {
+            checks::of_replica(self.readiness, &reads);
+            self.lifecycle.spawn("replica", move |stop| async move {
+                follower.run(stop).await;
+                Ok(())
+            });
+        }
         checks::of_library(self.readiness, &ledger, &reads, views.reserved.clone());
         if projects {
             let projector = Projector::open_beside(&feed, views, &ledger).await;

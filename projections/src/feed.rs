@@ -206,6 +206,16 @@ impl Announcer {
         });
     }
 
+    /// Passes on what was heard elsewhere.
+    pub(crate) fn pass_on(&self, heard: Heard) {
+        self.tell(heard);
+    }
+
+    /// Up to where it was said that the tables are.
+    pub(crate) fn said(&self) -> Position {
+        self.0.progress.borrow().reached
+    }
+
     /// Up to where subscribers were told.
     pub(crate) fn told(&self) -> Position {
         self.0.progress.borrow().told

@@ -36,6 +36,7 @@ pub mod feed;
 pub mod parked;
 pub mod projector;
 pub mod rebuild;
+pub mod replica;
 pub mod verify;
 
 mod replay;

@@ -21,6 +21,7 @@ use crate::{
     feed::{Halt, Listening},
     parked,
     rebuild::{self, ALL, RebuildError, RebuildStatus},
+    replica::Source,
     row::Row,
     tables::READ_MODELS,
 };
@@ -78,7 +79,7 @@ impl Drop for Hurry {
 /// The library's counter. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Reads {
-    db: DatabaseConnection,
+    source: Source,
     /// Only to ask for rebuilds with.
     write: DatabaseConnection,
     backend: Backend,
@@ -94,8 +95,9 @@ impl Reads {
         clock: Clock,
         listening: Listening,
     ) -> Self {
-        let (db, write, backend) = (views.read.clone(), views.write.clone(), views.kind);
-        Self { db, write, backend, clock, head, listening }
+        let source = Source::primary(views.read.clone());
+        let (write, backend) = (views.write.clone(), views.kind);
+        Self { source, write, backend, clock, head, listening }
     }
 
     /// Up to where everything is in the tables.
@@ -139,7 +141,7 @@ impl Reads {
     /// How each read model stands.
     pub async fn projections(&self) -> Result<Vec<ProjectionStatus>, ReadError> {
         let parked = parked::counts(self, None).await?;
-        let mut rebuilds = rebuild::statuses(&self.db).await?;
+        let mut rebuilds = rebuild::statuses(self.source.never_behind()).await?;
         let of_all = rebuilds.remove(ALL);
         let position = self.position();
         let lag = self.head.borrow().0.saturating_sub(position.0).try_into().unwrap_or_default();
@@ -168,8 +170,27 @@ impl Reads {
         Ok(())
     }
 
-    pub(crate) const fn db(&self) -> &DatabaseConnection {
-        &self.db
+    /// Whether a replica answers now.
+    #[must_use]
+    pub fn is_on_replica(&self) -> bool {
+        self.source.is_on_replica()
+    }
+
+    pub(crate) fn db(&self) -> &DatabaseConnection {
+        self.source.now()
+    }
+
+    pub(crate) const fn source(&self) -> &Source {
+        &self.source
+    }
+
+    pub(crate) const fn listening(&self) -> &Listening {
+        &self.listening
+    }
+
+    /// The same, answered from elsewhere and told of by others.
+    pub(crate) fn answering_from(self, source: Source, listening: Listening) -> Self {
+        Self { source, listening, ..self }
     }
 
     /// Rows by their ids; what is not there is missing from the answer.
@@ -185,7 +206,7 @@ impl Reads {
         if ids.is_empty() {
             return Ok(HashMap::new());
         }
-        let rows = E::find().filter(self.any_of(column, ids)).all(&self.db).await?;
+        let rows = E::find().filter(self.any_of(column, ids)).all(self.db()).await?;
         Ok(rows.into_iter().map(|row| (row.id(), row)).collect())
     }
 
@@ -199,7 +220,7 @@ impl Reads {
             .filter(Expr::col("position").gt(position))
             .order_by(Expr::col("position"), Order::Asc)
             .limit(u64::from(limit))
-            .all(&self.db)
+            .all(self.db())
             .await?)
     }
 

@@ -49,6 +49,13 @@ pub async fn fresh_postgres() -> anyhow::Result<FreshDatabase> {
     Ok(FreshDatabase { database, place: Place::Server(place) })
 }
 
+/// Makes all tables in a database on a server.
+pub async fn lay_out(database: &Database) -> anyhow::Result<()> {
+    up::<LedgerMigrator>(&database.write).await?;
+    up::<ViewsMigrator>(&database.write).await?;
+    Ok(())
+}
+
 /// A folder with an empty `views.db`, or an empty database on the server.
 pub async fn fresh_views(kind: Backend) -> anyhow::Result<FreshDatabase> {
     match kind {

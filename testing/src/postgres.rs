@@ -9,7 +9,7 @@ use std::{
     fs::{self, File},
     io,
     net::TcpListener,
-    os::unix::fs::MetadataExt,
+    os::unix::fs::{DirBuilderExt, MetadataExt},
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::OnceLock,
@@ -318,7 +318,8 @@ impl User {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
             Ok(()) | Err(_) => {}
         }
-        fs::create_dir(&cluster)?;
+        // The server takes no other; `initdb` would see to that, a copy does not.
+        fs::DirBuilder::new().mode(0o700).create(&cluster)?;
         let cluster = cluster.to_str().context("the path is not Unicode")?;
         if let Self::Postgres = self {
             let done = Command::new("chown").args(["postgres:", cluster]).status()?;

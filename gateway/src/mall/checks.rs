@@ -51,6 +51,21 @@ pub(super) fn of_library(
     });
 }
 
+/// Without its replica the primary answers.
+pub(super) fn of_replica(readiness: &Readiness, reads: &Reads) {
+    let reads = reads.clone();
+    readiness.register_helpful("replica", move || {
+        let answers = reads.is_on_replica();
+        async move {
+            if answers {
+                Ok(())
+            } else {
+                Err("it is behind or away: the primary answers queries".to_owned())
+            }
+        }
+    });
+}
+
 /// Without NATS everything goes on, through the ledger.
 pub(super) fn of_nats(readiness: &Readiness, nats: &Nats) {
     let nats = nats.clone();

@@ -29,5 +29,6 @@ mod plans;
 mod processes;
 mod queries;
 mod rebuild;
+mod replica;
 mod rows;
 mod verify;
