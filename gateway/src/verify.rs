@@ -11,6 +11,7 @@ mod money;
 mod names;
 mod orders;
 mod sagas;
+mod transport;
 mod work;
 
 use std::{fmt, time::Instant};
@@ -33,7 +34,7 @@ use self::{
     history::History, library::Library, money::Money, names::Names, orders::Orders, sagas::Sagas,
     work::Work,
 };
-use crate::config::Config;
+use crate::config::{self, Config};
 
 /// How many differences of a check are told one by one.
 const TOLD: usize = 10;
@@ -109,7 +110,7 @@ pub async fn verify(
     progress: Progress<'_>,
 ) -> anyhow::Result<Report> {
     let (ledger, views) = open(config).await?;
-    let report = verify_in(&ledger, &views, is_quick, progress).await;
+    let report = verify_in(&ledger, &views, config.nats.as_ref(), is_quick, progress).await;
     // What was found counts, not how the connections end.
     let _ = (ledger.close().await, views.close().await);
     report
@@ -132,6 +133,7 @@ async fn open(config: &Config) -> anyhow::Result<(Database, Database)> {
 async fn verify_in(
     ledger: &Database,
     views: &Database,
+    nats: Option<&config::nats::Nats>,
     is_quick: bool,
     progress: Progress<'_>,
 ) -> anyhow::Result<Report> {
@@ -173,8 +175,14 @@ async fn verify_in(
     checks.extend(work.end(&snapshot, head).await.context("reading the ledger")?);
     checks.extend(library.end(head));
     snapshot.end().await.context("reading the ledger")?;
+    let ledger = Ledger::read_only(ledger.clone(), Clock::System, LedgerOptions::default()).await;
+    let ledger = ledger.context("reading the ledger")?;
+    checks.push(transport::leases(&ledger).await?);
+    if let Some(nats) = nats {
+        checks.push(transport::stream(nats, &ledger).await?);
+    }
     if !is_quick {
-        checks.push(rebuilt(ledger, views, progress).await?);
+        checks.push(rebuilt(&ledger, views, progress).await);
     }
 
     let clean = checks.iter().all(|check| check.differences == 0);
@@ -183,18 +191,12 @@ async fn verify_in(
 }
 
 /// Compares the read models with tables that are filled from nothing.
-async fn rebuilt(
-    ledger: &Database,
-    views: &Database,
-    progress: Progress<'_>,
-) -> anyhow::Result<Check> {
+async fn rebuilt(ledger: &Ledger, views: &Database, progress: Progress<'_>) -> Check {
     let mut check = Check::new("live tables equal tables rebuilt from the ledger");
-    let ledger = Ledger::read_only(ledger.clone(), Clock::System, LedgerOptions::default()).await;
-    let ledger = ledger.context("reading the ledger")?;
     let told = |at: Position, to: Position| {
         progress(0.5 + share(at.0, to.0) * 0.5, "filling tables to compare with");
     };
-    match compare(views, &ledger, told).await {
+    match compare(views, ledger, told).await {
         Ok(comparison) => {
             check.checked = comparison.rows;
             for table in comparison.differences {
@@ -208,7 +210,7 @@ async fn rebuilt(
         // A ledger that cannot be read to its end is told of by other checks too.
         Err(error) => check.differs(format!("they cannot be compared: {}", chain(&error))),
     }
-    Ok(check)
+    check
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a share for people to look at")]

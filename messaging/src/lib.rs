@@ -9,6 +9,7 @@
 //! do it, `sagas` for the runner, and `consumer` for the engine under all.
 
 pub mod announcements;
+pub mod audit;
 pub mod consumer;
 pub mod contexts;
 pub mod dead_letters;

@@ -25,7 +25,9 @@ What is checked: positions without gaps; versions 1 to n in each stream; unique
 message ids; everything can be read; names, answers and what consumers remember
 agree with history; every command is answered, every saga ended, stuck or under
 way; the money adds up; orders go as they may; the read models miss nothing and
-equal tables filled anew.
+equal tables filled anew; no lease is held for ever. With NATS_URL, too: the last
+messages on JetStream are what the ledger has. What is missing there is told and
+no fault.
 
 Exit codes:
   0  everything holds

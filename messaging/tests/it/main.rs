@@ -11,6 +11,7 @@
 )]
 
 mod accepting;
+mod audit;
 mod canceling;
 mod cluster;
 mod courier;
