@@ -56,7 +56,8 @@ def references(manifests):
         if kind == "Deployment":
             for source in spec["template"]["spec"]["containers"][0]["envFrom"]:
                 for key, of in [("configMapRef", "ConfigMap"), ("secretRef", "Secret")]:
-                    if key in source:
+                    # What is optional may be missing.
+                    if key in source and not source[key].get("optional", False):
                         named.append((of, source[key]["name"]))
         if kind in ("HorizontalPodAutoscaler", "ScaledObject"):
             named.append(("Deployment", spec["scaleTargetRef"]["name"]))

@@ -15,7 +15,10 @@ pub use self::{
     compose::{Planned, Services, read},
     process::Process,
 };
-use crate::{nats::NatsServer, servers::PrivateServer};
+use crate::{
+    nats::{NatsServer, NatsSettings},
+    servers::PrivateServer,
+};
 
 /// How long a shape may take until all of it is ready, on a machine with other
 /// things to do.
@@ -37,7 +40,9 @@ impl Shape {
     /// ready. `program` is the mall's, and logs go to `folder`.
     pub async fn start(services: &Services, program: &Path, folder: &Path) -> anyhow::Result<Self> {
         let postgres = PrivateServer::start_with(&services.postgres).await?;
-        let nats = NatsServer::start().await?;
+        let settings =
+            NatsSettings { further: services.nats_users.clone(), ..NatsSettings::default() };
+        let nats = NatsServer::start_with(&settings).await?;
         let mut shape = Self { processes: Vec::new(), nats, postgres };
         for planned in &services.mall {
             let planned = planned.beside(&shape.database_url(), &shape.nats.url());
@@ -58,6 +63,12 @@ impl Shape {
     #[must_use]
     pub fn database_url(&self) -> String {
         self.postgres.url("postgres")
+    }
+
+    /// Where its NATS is, for the one who relays: the same as a relay has.
+    #[must_use]
+    pub fn relay_nats_url(&self) -> Option<&str> {
+        self.of("relay").find_map(|relay| relay.setting("NATS_URL"))
     }
 
     /// The processes of a service.

@@ -12,6 +12,10 @@ pub struct Services {
     pub mall: Vec<Planned>,
     /// What PostgreSQL is started with.
     pub postgres: Vec<String>,
+    /// Whom NATS lets in, and to what: a part of its configuration.
+    pub nats_users: String,
+    /// What of that its environment says.
+    nats_environment: BTreeMap<String, String>,
 }
 
 /// A process of the mall, as the file describes it.
@@ -39,15 +43,25 @@ impl Planned {
     pub fn beside(&self, database: &str, nats: &str) -> Self {
         let mut planned = self.clone();
         let environment = &mut planned.environment;
-        for (name, here) in [("DATABASE_URL", database), ("NATS_URL", nats)] {
-            if let Some(value) = environment.get_mut(name) {
-                here.clone_into(value);
-            }
+        if let Some(value) = environment.get_mut("DATABASE_URL") {
+            database.clone_into(value);
+        }
+        if let Some(value) = environment.get_mut("NATS_URL") {
+            *value = as_same_user(value, nats);
         }
         environment.insert("MALLBOTS_LISTEN".to_owned(), "127.0.0.1:0".to_owned());
         // There is no network to be trusted.
         environment.remove("MALLBOTS_TRUSTED_NETWORK");
         planned
+    }
+}
+
+/// Another address, for whoever the first one names.
+fn as_same_user(url: &str, here: &str) -> String {
+    let user = url.split_once("://").and_then(|(_, rest)| Some(rest.rsplit_once('@')?.0));
+    match (user, here.split_once("://")) {
+        (Some(user), Some((scheme, host))) => format!("{scheme}://{user}@{host}"),
+        (None, _) | (_, None) => here.to_owned(),
     }
 }
 
@@ -82,24 +96,37 @@ pub fn read(
 ) -> anyhow::Result<Services> {
     let text =
         std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
-    parse(&text, profile, environment).with_context(|| format!("understanding {}", file.display()))
+    let mut services = parse(&text, profile, environment)
+        .with_context(|| format!("understanding {}", file.display()))?;
+    let users = file.with_file_name("deploy").join("nats/users.conf");
+    let users =
+        std::fs::read_to_string(&users).with_context(|| format!("reading {}", users.display()))?;
+    services.nats_users = services.nats_environment.iter().fold(users, |users, (name, value)| {
+        users.replace(&format!("${name}"), &format!("{value:?}"))
+    });
+    Ok(services)
 }
 
 fn parse(text: &str, profile: &str, around: &BTreeMap<String, String>) -> anyhow::Result<Services> {
     let file: File = serde_saphyr::from_str(text)?;
-    let mut services = Services { mall: Vec::new(), postgres: Vec::new() };
+    let mut services = Services {
+        mall: Vec::new(),
+        postgres: Vec::new(),
+        nats_users: String::new(),
+        nats_environment: BTreeMap::new(),
+    };
     for (name, service) in file.services {
         ensure!(!service.profiles.is_empty(), "{name} is in no profile");
         if !service.profiles.iter().any(|its| its == profile) {
             continue;
         }
+        let environment = service
+            .environment
+            .iter()
+            .map(|(name, value)| Ok((name.clone(), interpolate(value, around)?)))
+            .collect::<anyhow::Result<BTreeMap<_, _>>>()?;
         match service.image.split(':').next().unwrap_or_default() {
             "mallbots" => {
-                let environment = service
-                    .environment
-                    .iter()
-                    .map(|(name, value)| Ok((name.clone(), interpolate(value, around)?)))
-                    .collect::<anyhow::Result<BTreeMap<_, _>>>()?;
                 for number in 1..=service.deploy.replicas.unwrap_or(1) {
                     services.mall.push(Planned {
                         service: name.clone(),
@@ -110,8 +137,8 @@ fn parse(text: &str, profile: &str, around: &BTreeMap<String, String>) -> anyhow
                 }
             }
             "postgres" => services.postgres = service.command,
-            // A private one has a configuration of its own.
-            "nats" => {}
+            // A private one has a configuration of its own, but for its users.
+            "nats" => services.nats_environment = environment,
             image => bail!("nobody knows how to start {image} without a container"),
         }
     }
@@ -183,9 +210,15 @@ services:
 
     #[test]
     fn only_where_things_are_differs_without_containers() {
-        let planned = parse(FILE, "one").unwrap().mall.remove(0).beside("postgres://here", "");
+        let mut planned = parse(FILE, "one").unwrap().mall.remove(0);
+        planned.environment.insert("NATS_URL".to_owned(), "nats://me:word@nats:4222".to_owned());
+        let planned = planned.beside("postgres://here", "nats://127.0.0.1:1");
         let environment: Vec<_> = planned.environment.into_iter().collect();
-        let here = [("DATABASE_URL", "postgres://here"), ("MALLBOTS_LISTEN", "127.0.0.1:0")];
+        let here = [
+            ("DATABASE_URL", "postgres://here"),
+            ("MALLBOTS_LISTEN", "127.0.0.1:0"),
+            ("NATS_URL", "nats://me:word@127.0.0.1:1"),
+        ];
         assert_eq!(environment, here.map(|(name, value)| (name.to_owned(), value.to_owned())));
     }
 }

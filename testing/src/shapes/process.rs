@@ -65,6 +65,12 @@ impl Process {
         self.planned.number
     }
 
+    /// What its environment says.
+    #[must_use]
+    pub fn setting(&self, name: &str) -> Option<&str> {
+        self.planned.environment.get(name).map(String::as_str)
+    }
+
     /// Where it listens, also after it was started again.
     pub fn address(&self) -> anyhow::Result<SocketAddr> {
         self.address.with_context(|| format!("{self} never said where it is"))
