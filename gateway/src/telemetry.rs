@@ -9,7 +9,10 @@ use crate::config::{Log, LogFormat};
 
 /// Starts the log, and sends panics there too. Once per process.
 pub fn start(log: &Log) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&log.filter)?;
+    // The client of NATS tells of each try to connect; what there is to know of
+    // that is told by this house, once.
+    let quiet = if log.filter.contains("async_nats") { "" } else { ",async_nats=warn" };
+    let filter = EnvFilter::try_new(format!("{}{quiet}", log.filter))?;
     let registry = tracing_subscriber::registry().with(filter);
     match log.format {
         LogFormat::Pretty => registry

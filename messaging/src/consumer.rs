@@ -423,6 +423,10 @@ async fn at_desk<H: Handler>(
         }
     };
     let at = |partition: u8| checkpoints.get(usize::from(partition)).copied().unwrap_or_default();
+    // It has begun, and whoever asks how far everybody is should know.
+    if let Err(error) = ledger.save_checkpoint(name, part.range().partitions(), Position(0)).await {
+        warn!(consumer = name, error = chain(&error), "the checkpoint was not begun");
+    }
     let start = part.range().partitions().clone().map(at).min().unwrap_or_default();
     info!(consumer = name, ?part, position = start.0, "consumer starts");
 
@@ -493,7 +497,8 @@ async fn at_desk<H: Handler>(
     while let Some(finished) = desk.running.join_next().await {
         desk.finish(finished?).await;
     }
-    save_checkpoint(&ledger, name, part, saved, marks.mark(desk.done_to())).await;
+    // Nobody here is at the same messages any more.
+    save_checkpoint(&ledger, name, part, saved, desk.done_to()).await;
     info!(consumer = name, ?part, position = desk.done_to().0, "consumer stopped");
     Ok(())
 }

@@ -4,7 +4,10 @@
 //! A lease that is held is prolonged well before it ends. If it cannot be, it
 //! counts as lost by this process's own clock before another can have it; a
 //! process that stands still meanwhile learns of it late, which costs double
-//! work and nothing else.
+//! work and nothing else. What a process held that was killed on this machine
+//! is free at once.
+
+mod place;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,8 +25,8 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
-use uuid::Uuid;
 
+pub use self::place::holder_of;
 use crate::consumer::chain;
 
 /// How leases are kept.
@@ -115,7 +118,7 @@ impl LeaseKeeper {
     fn new(alone: bool) -> Self {
         Self {
             inner: Arc::new(Inner {
-                holder: Uuid::now_v7().to_string(),
+                holder: place::holder(),
                 alone,
                 wishes: Mutex::default(),
                 hurry: Notify::new(),
@@ -318,6 +321,7 @@ impl Rounds {
             ledger.release_leases(holder, &over).await?;
             self.forget_over(&over);
         }
+        self.free_what_the_gone_held().await?;
         let members = ledger.attend(holder, &groups, ttl).await?;
         let quota = |wish: &Wish| {
             let alive = members.get(&wish.group).map_or(1, BTreeSet::len).max(1);
@@ -357,6 +361,23 @@ impl Rounds {
             }
         }
         Ok(next)
+    }
+
+    /// Gives back for processes that cannot do so any more.
+    async fn free_what_the_gone_held(&self) -> Result<(), StoreError> {
+        let leases = self.ledger.leases().await?;
+        let mut gone: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for Lease { name, holder, left, .. } in leases {
+            if !left.is_zero() && holder != self.inner.holder && place::is_gone(&holder) {
+                gone.entry(holder).or_default().push(name);
+            }
+        }
+        for (holder, names) in gone {
+            info!(holder, "its process is gone: its leases are free");
+            self.ledger.release_leases(&holder, &names).await?;
+            self.ledger.leave(&holder).await?;
+        }
+        Ok(())
     }
 
     /// The groups there are, and the leases that are to be given back.

@@ -6,7 +6,7 @@ use mallbots_eventstore::{
     connect::Backend,
     ledger::{Ledger, LedgerOptions},
 };
-use mallbots_messaging::leases::{LeaseKeeper, LeaseOptions, Share};
+use mallbots_messaging::leases::{LeaseKeeper, LeaseOptions, Share, holder_of};
 use mallbots_testing::ledgers::{Tasks, TestLedger};
 use tokio::task::JoinHandle;
 
@@ -127,4 +127,30 @@ async fn whoever_is_alone_has_everything() {
     let keeper = LeaseKeeper::alone();
     assert!(*keeper.hold("timers").borrow());
     assert_eq!(keeper.share("depot", 4).held(), (0..4).collect());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_killed_process_held_is_free_at_once() {
+    let test = TestLedger::open(Backend::Postgres).await.unwrap();
+    let mut killed = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+    let holder = holder_of(killed.id()).unwrap();
+    let (views, hour) = (["views".to_owned()], Duration::from_hours(1));
+    test.ledger.hold_leases(&holder, &views, hour).await.unwrap();
+    test.ledger.attend(&holder, &["depot".to_owned()], hour).await.unwrap();
+
+    // As long as it is there nobody takes anything from it.
+    let process = Process::start(&test.ledger);
+    let mut turn = process.keeper.hold("views");
+    let worker = Worker::start(process.keeper.share("depot", 4), &test.tasks);
+    worker.has(2).await;
+    assert!(!*turn.borrow());
+
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    in_time("the turn", turn.wait_for(|turn| *turn)).await.unwrap();
+    worker.has(4).await;
+    worker.task.abort();
+    drop(turn);
+    process.tasks.end().await;
+    test.tasks.end().await;
 }
