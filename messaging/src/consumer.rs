@@ -497,8 +497,7 @@ async fn at_desk<H: Handler>(
     while let Some(finished) = desk.running.join_next().await {
         desk.finish(finished?).await;
     }
-    // Nobody here is at the same messages any more.
-    save_checkpoint(&ledger, name, part, saved, desk.done_to()).await;
+    save_checkpoint(&ledger, name, part, saved, marks.mark(desk.done_to())).await;
     info!(consumer = name, ?part, position = desk.done_to().0, "consumer stopped");
     Ok(())
 }
