@@ -390,14 +390,12 @@ impl Ledger {
 
     /// Several messages by their ids, in position order.
     pub async fn messages(&self, message_ids: &[Uuid]) -> Result<Vec<Arc<Recorded>>, StoreError> {
-        let ids = serde_json::to_string(message_ids)
-            .map_err(|error| codec::undecodable("message ids", "a question", error))?;
-        self.find(&sql::MESSAGES, &[Arg::Text(Some(ids))]).await
+        self.find(&sql::MESSAGES, &[listed(message_ids)?]).await
     }
 
-    /// What followed directly from a message, in position order.
-    pub async fn caused_by(&self, message_id: Uuid) -> Result<Vec<Arc<Recorded>>, StoreError> {
-        self.find(&sql::CAUSED_BY, &[Arg::text(&message_id)]).await
+    /// What followed directly from any of these messages, in position order.
+    pub async fn caused_by(&self, message_ids: &[Uuid]) -> Result<Vec<Arc<Recorded>>, StoreError> {
+        self.find(&sql::CAUSED_BY, &[listed(message_ids)?]).await
     }
 
     async fn find(&self, sql: &Sql, args: &[Arg]) -> Result<Vec<Arc<Recorded>>, StoreError> {
@@ -511,6 +509,13 @@ impl Ledger {
 
 /// How many messages of a long history are read at once.
 const PAGE: u32 = 1_000;
+
+/// Message ids as one argument.
+fn listed(message_ids: &[Uuid]) -> Result<Arg, StoreError> {
+    let ids = serde_json::to_string(message_ids)
+        .map_err(|error| codec::undecodable("message ids", "a question", error))?;
+    Ok(Arg::Text(Some(ids)))
+}
 
 /// Keeps other processes from a file, for as long as the lock is kept.
 fn lock(path: &Path) -> Result<File, StoreError> {

@@ -149,17 +149,19 @@ pub const MESSAGES: Sql = Sql {
         ORDER BY position"
     ),
 };
-/// What followed from a message.
+/// What followed from several messages.
 pub const CAUSED_BY: Sql = Sql {
     sqlite: concat!(
         "SELECT ",
         columns!(sqlite),
-        " FROM messages WHERE causation_id = $1 ORDER BY position"
+        " FROM messages WHERE causation_id IN (SELECT value FROM json_each($1)) ORDER BY position"
     ),
     postgres: concat!(
         "SELECT ",
         columns!(postgres),
-        " FROM messages WHERE causation_id = $1::uuid ORDER BY position"
+        " FROM messages WHERE causation_id = ANY (ARRAY (
+            SELECT value::uuid FROM json_array_elements_text($1::json) AS i (value)))
+        ORDER BY position"
     ),
 };
 /// What was answered before.

@@ -6,7 +6,7 @@ use mallbots_domain::{
     id::{AnyId, EntityId, OrderId, SagaId},
     saga::{Definition, Direction, SagaEvent, SagaState, Steps, Try},
 };
-use sea_orm::entity::prelude::*;
+use sea_orm::{FromQueryResult, QuerySelect, entity::prelude::*};
 use serde::{Deserialize, Serialize};
 
 pub use self::Model as SagaRow;
@@ -313,4 +313,27 @@ pub async fn list(
     }
     let sort = Sort { value: Column::CreatedAt, id: Column::Id, way: Way::Down };
     page::page(reads, select, sort, request).await
+}
+
+/// How many sagas are in each state. States without sagas are missing from the
+/// answer.
+pub async fn state_counts(reads: &Reads) -> Result<Vec<(SagaState, u64)>, ReadError> {
+    #[derive(FromQueryResult)]
+    struct Counted {
+        state: Text<SagaState>,
+        sagas: i64,
+    }
+
+    let counted = Entity::find()
+        .select_only()
+        .column(Column::State)
+        .column_as(Column::Id.count(), "sagas")
+        .group_by(Column::State)
+        .into_model::<Counted>()
+        .all(reads.db())
+        .await?;
+    Ok(counted
+        .into_iter()
+        .map(|counted| (*counted.state, counted.sagas.try_into().unwrap_or_default()))
+        .collect())
 }

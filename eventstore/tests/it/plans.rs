@@ -179,7 +179,7 @@ async fn daily_work(ledger: &Ledger, rounds: i64) {
         ledger.read_partitions(0..=15, Position(appended.last.0 - 1), to, 10).await.unwrap();
         ledger.message(messages[0].message_id).await.unwrap();
         ledger.messages(&[messages[0].message_id]).await.unwrap();
-        ledger.caused_by(messages[0].message_id).await.unwrap();
+        ledger.caused_by(&[messages[0].message_id]).await.unwrap();
         ledger.recall("plans", &id.to_string()).await.unwrap();
         ledger.due_timers(15, 10).await.unwrap();
         ledger.next_timer().await.unwrap();

@@ -101,7 +101,7 @@ async fn d1_an_order_is_accepted_step_by_step(shape: Shape) {
     );
     for command in commands {
         assert_eq!(command.metadata().unwrap().actor, "saga");
-        let replies = mall.ledger().caused_by(command.message_id).await.unwrap();
+        let replies = mall.ledger().caused_by(&[command.message_id]).await.unwrap();
         let replies = replies.iter().filter(|it| it.kind == MessageKind::Reply);
         assert_eq!(replies.count(), 1, "{}", command.name);
     }

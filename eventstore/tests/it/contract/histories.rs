@@ -56,12 +56,12 @@ pub(super) async fn causes_lead_to_what_followed(test: TestLedger) {
         };
         test.ledger.append(append).await.unwrap();
     }
-    let followed = test.ledger.caused_by(cause.message_id).await.unwrap();
+    let followed = test.ledger.caused_by(&[cause.message_id]).await.unwrap();
     assert_eq!(followed.iter().map(|it| it.position.0).collect::<Vec<_>>(), [2, 3]);
     let metadata = followed[0].metadata().unwrap();
     assert_eq!(metadata.causation_id, Some(cause.message_id));
     assert_eq!(metadata.correlation_id, begun.correlation_id);
-    assert!(test.ledger.caused_by(followed[0].message_id).await.unwrap().is_empty());
+    assert!(test.ledger.caused_by(&[followed[0].message_id]).await.unwrap().is_empty());
 }
 
 pub(super) async fn messages_are_found_by_their_ids(test: TestLedger) {
