@@ -152,7 +152,7 @@ pub async fn open(
         views,
         nats,
     };
-    rooms.start_relay();
+    let relay = rooms.start_relay();
     let reads = rooms.start_library().await?;
     let sagas = SagaOptions {
         step_timeout: config.sagas.step_timeout,
@@ -177,6 +177,7 @@ pub async fn open(
         ledger,
         reads,
         post,
+        relay,
         tracker,
         fresh: Fresh::default(),
     })))
@@ -226,19 +227,20 @@ struct Rooms<'a> {
 }
 
 impl Rooms<'_> {
-    /// Publishes the ledger, or stands by.
-    fn start_relay(&self) {
-        let (Some(nats), Some(settings)) = (&self.nats, &self.config.nats) else { return };
+    /// Publishes the ledger, or stands by. Tells how that goes.
+    fn start_relay(&self) -> Option<watch::Receiver<RelayStatus>> {
+        let (Some(nats), Some(settings)) = (&self.nats, &self.config.nats) else { return None };
         if !self.config.duties.has(Role::Relay) {
-            return;
+            return None;
         }
         let options = RelayOptions { stream: settings.stream.clone(), ..RelayOptions::default() };
         let (status, told) = watch::channel(RelayStatus::new(&self.ledger));
-        checks::of_relay(self.readiness, told);
+        checks::of_relay(self.readiness, told.clone());
         let (ledger, nats, active) = (self.ledger.clone(), nats.clone(), self.keeper.hold(RELAY));
         self.lifecycle.spawn(RELAY, move |stop| async move {
             relay::run(ledger, nats, options, active, status, stop).await
         });
+        Some(told)
     }
 
     /// Keeps the read models or follows those who do, if somebody here reads them.

@@ -374,6 +374,17 @@ export type CompleteShoppingListPayload = {
   readonly clientMutationId?: Maybe<Scalars['String']['output']>;
 };
 
+/** Somebody in this process who acts on messages: a context, the saga runner, the notifier. */
+export type Consumer = {
+  readonly __typename?: 'Consumer';
+  /** What it is called, such as `depot`. */
+  readonly name: Scalars['String']['output'];
+  /** Up to where it has handled or parked everything that is its. */
+  readonly position: Scalars['Position']['output'];
+  /** How many messages of the ledger it has not looked at yet. */
+  readonly lag: Scalars['Int']['output'];
+};
+
 /** A store to be opened. */
 export type CreateStoreInput = {
   /** What it is to be called, 1 to 200 characters. */
@@ -662,14 +673,21 @@ export type InvoiceStatus =
   /** Withdrawn. */
   | 'CANCELED';
 
-/** Something that happened, as the ledger has it. */
+/**
+ * A message of the ledger: something that happened, and among what led to it and what followed
+ * from it also what contexts were asked and how they answered.
+ */
 export type LedgerEvent = {
   readonly __typename?: 'LedgerEvent';
+  /** The message's own id. */
+  readonly id: Scalars['ID']['output'];
+  /** What it says. */
+  readonly kind: LedgerEventKind;
   /** Its place in all history. */
   readonly position: Scalars['Position']['output'];
-  /** To what it happened. */
+  /** To what it happened, or whom it is for. */
   readonly stream: Scalars['ID']['output'];
-  /** Which event of that it is, from 1. */
+  /** Which event of that it is, from 1; 0 for commands and replies. */
   readonly version: Scalars['Int']['output'];
   /** Its type, such as `ordering.OrderCreated`. */
   readonly name: Scalars['String']['output'];
@@ -683,6 +701,10 @@ export type LedgerEvent = {
   readonly causationId?: Maybe<Scalars['ID']['output']>;
   /** The request with which it all began. */
   readonly correlationId?: Maybe<Scalars['ID']['output']>;
+  /** The message that led to it, itself. */
+  readonly cause?: Maybe<LedgerEvent>;
+  /** What followed directly from it, in the order of the ledger. */
+  readonly effects: ReadonlyArray<LedgerEvent>;
 };
 
 /** A page of what happened to something. */
@@ -704,6 +726,15 @@ export type LedgerEventEdge = {
   /** The item. */
   readonly node: LedgerEvent;
 };
+
+/** What a message of the ledger says. */
+export type LedgerEventKind =
+  /** That something happened. */
+  | 'EVENT'
+  /** That a context is to do something. */
+  | 'COMMAND'
+  /** What became of a command. */
+  | 'REPLY';
 
 /** An amount of money. */
 export type Money = {
@@ -1423,8 +1454,21 @@ export type Query = {
   readonly saga?: Maybe<Saga>;
   /** Sagas, newest first. */
   readonly sagas: SagaConnection;
+  /** How many sagas are in each state. Every state is listed. */
+  readonly sagaStateCounts: ReadonlyArray<SagaStateCount>;
   /** What happened to anything, from the beginning, as the ledger has it. */
   readonly history: LedgerEventConnection;
+  /**
+   * What was said in the mall, newest first: events, commands and replies. What has no cause
+   * was begun by somebody; the rest followed from it.
+   */
+  readonly ledger: LedgerEventConnection;
+  /** A message of the ledger. */
+  readonly ledgerEvent?: Maybe<LedgerEvent>;
+  /** How far those are who act on messages in this process. */
+  readonly consumers: ReadonlyArray<Consumer>;
+  /** The relay, if this process may be the one that relays. */
+  readonly relay?: Maybe<Relay>;
   /** How each family of read models stands. */
   readonly projections: ReadonlyArray<Projection>;
   /** What is parked, in the order of the ledger. */
@@ -1578,6 +1622,19 @@ export type QueryHistoryArgs = {
 
 
 /** The queries of all contexts. */
+export type QueryLedgerArgs = {
+  first?: InputMaybe<Scalars['Int']['input']>;
+  after?: InputMaybe<Scalars['Cursor']['input']>;
+};
+
+
+/** The queries of all contexts. */
+export type QueryLedgerEventArgs = {
+  id: Scalars['ID']['input'];
+};
+
+
+/** The queries of all contexts. */
 export type QueryDeadLettersArgs = {
   first?: InputMaybe<Scalars['Int']['input']>;
   after?: InputMaybe<Scalars['Cursor']['input']>;
@@ -1719,6 +1776,34 @@ export type RegisterCustomerPayload = {
   /** The mark the client gave, returned. */
   readonly clientMutationId?: Maybe<Scalars['String']['output']>;
 };
+
+/** Who publishes the ledger on JetStream, as far as this process knows. */
+export type Relay = {
+  readonly __typename?: 'Relay';
+  /** What it is doing. */
+  readonly state: RelayState;
+  /** What is in its way. */
+  readonly reason?: Maybe<Scalars['String']['output']>;
+  /** Up to where the stream has everything. */
+  readonly position: Scalars['Position']['output'];
+  /** How many messages the stream does not have yet. */
+  readonly lag: Scalars['Int']['output'];
+};
+
+/** What a relay is doing. */
+export type RelayState =
+  /** Another process relays. */
+  | 'STANDBY'
+  /** NATS is away. */
+  | 'DISCONNECTED'
+  /** It looks where the stream stands. */
+  | 'LOOKING'
+  /** It publishes, or waits for something to publish. */
+  | 'RUNNING'
+  /** Something is in the way; it is tried again and again. */
+  | 'FAILING'
+  /** The stream has what the ledger does not have: somebody has to see to that. */
+  | 'HALTED';
 
 /** Something to take out of a basket. */
 export type RemoveBasketItemInput = {
@@ -1870,6 +1955,15 @@ export type SagaState =
   | 'COMPENSATED'
   /** It waits for an operator: `retrySaga` lets it go on. */
   | 'STUCK';
+
+/** How many sagas are in a state. */
+export type SagaStateCount = {
+  readonly __typename?: 'SagaStateCount';
+  /** The state. */
+  readonly state: SagaState;
+  /** How many. */
+  readonly count: Scalars['Int']['output'];
+};
 
 /** A step of a saga. */
 export type SagaStep = {

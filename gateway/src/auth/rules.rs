@@ -42,7 +42,8 @@ const RULES: &[TypeRules] = &[
             (SHOPPER, &["invoice", "saga"]),
             (LISTS, &["shoppingList"]),
             (DEPOT, &["shoppingLists", "bots"]),
-            (ADMIN, &["customers", "sagas", "history", "projections", "deadLetters"]),
+            (ADMIN, &["customers", "sagas", "sagaStateCounts", "projections", "deadLetters"]),
+            (ADMIN, &["history", "ledger", "ledgerEvent", "consumers", "relay"]),
             (ROUTER, &["_entities", "_service"]),
         ],
     ),
@@ -159,9 +160,12 @@ const RULES: &[TypeRules] = &[
         "LedgerEvent",
         &[
             (ADMIN, &["position", "stream", "version", "name", "at", "actor", "payload"]),
-            (ADMIN, &["causationId", "correlationId"]),
+            (ADMIN, &["id", "kind", "causationId", "correlationId", "cause", "effects"]),
         ],
     ),
+    ("Consumer", &[(ADMIN, &["name", "position", "lag"])]),
+    ("Relay", &[(ADMIN, &["state", "reason", "position", "lag"])]),
+    ("SagaStateCount", &[(ADMIN, &["state", "count"])]),
 ];
 
 /// The endings of types that only carry what other rules are about: pages of

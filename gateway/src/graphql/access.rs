@@ -29,7 +29,8 @@ use mallbots_projections::orders::OrderFilter;
 
 use super::{
     loaders::{
-        BlockedBy, Library, MessageOf, NotificationsOf, OrdersOf, ProductsOf, SagaOf, TimelineOf,
+        BlockedBy, EffectsOf, Library, MessageOf, NotificationsOf, OrdersOf, ProductsOf, SagaOf,
+        TimelineOf,
     },
     services::ContextExt,
 };
@@ -93,6 +94,7 @@ guarded! {
     ShoppingListId: |_, row| Belongs::ToOrderAndDepot(*row.order_id),
     BotId: |_, _| Belongs::ToDepot,
     MessageOf: |_, _| Belongs::ToOperators,
+    EffectsOf: |_, _| Belongs::ToOperators,
     BlockedBy: |_, _| Belongs::ToOperators,
 }
 

@@ -178,6 +178,30 @@ impl Loader<MessageOf> for Library {
     }
 }
 
+/// What followed directly from a message, by its id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct EffectsOf(pub Uuid);
+
+impl Loader<EffectsOf> for Library {
+    type Value = Vec<Arc<Recorded>>;
+    type Error = StoreError;
+
+    async fn load(
+        &self,
+        keys: &[EffectsOf],
+    ) -> Result<HashMap<EffectsOf, Self::Value>, StoreError> {
+        let ids: Vec<_> = keys.iter().map(|key| key.0).collect();
+        let mut found: HashMap<EffectsOf, Self::Value> = HashMap::new();
+        for effect in self.ledger.caused_by(&ids).await? {
+            let cause = effect.metadata().ok().and_then(|metadata| metadata.causation_id);
+            if let Some(cause) = cause {
+                found.entry(EffectsOf(cause)).or_default().push(effect);
+            }
+        }
+        Ok(found)
+    }
+}
+
 /// Where the messages stand that are parked under a consumer's key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct BlockedBy {

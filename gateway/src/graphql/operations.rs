@@ -11,9 +11,12 @@ use futures_util::{FutureExt, Stream};
 use mallbots_domain::id::{AnyId, DeadLetterId};
 use mallbots_eventstore::{
     dead_letters::{DeadLetter as Letter, DeadLetterChange, DeadLetterFilter, DeadLetterPage},
-    message::{self, Recorded, Version},
+    message::{self, MessageKind, Recorded, Version},
 };
-use mallbots_messaging::dead_letters::{discard, retry};
+use mallbots_messaging::{
+    dead_letters::{discard, retry},
+    relay::{self, RelayStatus},
+};
 use mallbots_projections::{
     page::{Key, Take},
     parked::{self, CONSUMER, ParkedRow},
@@ -26,7 +29,7 @@ use super::{
     access::operator,
     connection::{Cut, Paging, connection},
     ids,
-    loaders::{BlockedBy, MessageOf},
+    loaders::{BlockedBy, EffectsOf, MessageOf},
     mutate::{Done, mutate},
     scalars::{Cursor, DateTime, Position},
     services::ContextExt,
@@ -247,23 +250,46 @@ impl DeadLetter {
     }
 }
 
-/// Something that happened, as the ledger has it.
+/// What a message of the ledger says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "MessageKind")]
+pub enum LedgerEventKind {
+    /// That something happened.
+    Event,
+    /// That a context is to do something.
+    Command,
+    /// What became of a command.
+    Reply,
+}
+
+/// A message of the ledger: something that happened, and among what led to it and what followed
+/// from it also what contexts were asked and how they answered.
 #[derive(Debug, Clone, Description)]
 pub struct LedgerEvent(Arc<Recorded>);
 
 #[Object(use_type_description)]
 impl LedgerEvent {
+    /// The message's own id.
+    async fn id(&self) -> ID {
+        ID(self.0.message_id.to_string())
+    }
+
+    /// What it says.
+    async fn kind(&self) -> LedgerEventKind {
+        self.0.kind.into()
+    }
+
     /// Its place in all history.
     async fn position(&self) -> Position {
         Position(self.0.position)
     }
 
-    /// To what it happened.
+    /// To what it happened, or whom it is for.
     async fn stream(&self) -> ID {
         ID(self.0.stream.to_string())
     }
 
-    /// Which event of that it is, from 1.
+    /// Which event of that it is, from 1; 0 for commands and replies.
     async fn version(&self) -> i32 {
         i32::try_from(self.0.version.0).unwrap_or(i32::MAX)
     }
@@ -298,12 +324,96 @@ impl LedgerEvent {
     async fn correlation_id(&self) -> Option<ID> {
         self.0.metadata().ok().map(|metadata| ID(metadata.correlation_id.to_string()))
     }
+
+    /// The message that led to it, itself.
+    async fn cause(&self, ctx: &Context<'_>) -> Result<Option<LedgerEvent>> {
+        let cause = self.0.metadata().ok().and_then(|metadata| metadata.causation_id);
+        Ok(match cause {
+            Some(id) => ctx.loaders().one(MessageOf(id)).await.for_client()?.map(LedgerEvent),
+            None => None,
+        })
+    }
+
+    /// What followed directly from it, in the order of the ledger.
+    async fn effects(&self, ctx: &Context<'_>) -> Result<Vec<LedgerEvent>> {
+        let effects = ctx.loaders().one(EffectsOf(self.0.message_id)).await.for_client()?;
+        Ok(effects.unwrap_or_default().into_iter().map(LedgerEvent).collect())
+    }
+}
+
+/// Somebody in this process who acts on messages: a context, the saga runner, the notifier.
+#[derive(Debug, SimpleObject)]
+pub struct Consumer {
+    /// What it is called, such as `depot`.
+    name: &'static str,
+    /// Up to where it has handled or parked everything that is its.
+    position: Position,
+    /// How many messages of the ledger it has not looked at yet.
+    lag: i32,
+}
+
+/// What a relay is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+pub enum RelayState {
+    /// Another process relays.
+    Standby,
+    /// NATS is away.
+    Disconnected,
+    /// It looks where the stream stands.
+    Looking,
+    /// It publishes, or waits for something to publish.
+    Running,
+    /// Something is in the way; it is tried again and again.
+    Failing,
+    /// The stream has what the ledger does not have: somebody has to see to that.
+    Halted,
+}
+
+/// Who publishes the ledger on JetStream, as far as this process knows.
+#[derive(Debug, Clone, Description)]
+pub struct Relay(RelayStatus);
+
+#[Object(use_type_description)]
+impl Relay {
+    /// What it is doing.
+    async fn state(&self) -> RelayState {
+        match &self.0.state {
+            relay::RelayState::Standby => RelayState::Standby,
+            relay::RelayState::Disconnected => RelayState::Disconnected,
+            relay::RelayState::Looking => RelayState::Looking,
+            relay::RelayState::Running => RelayState::Running,
+            relay::RelayState::Failing(_) => RelayState::Failing,
+            relay::RelayState::Halted(_) => RelayState::Halted,
+        }
+    }
+
+    /// What is in its way.
+    async fn reason(&self) -> Option<&str> {
+        match &self.0.state {
+            relay::RelayState::Failing(reason) | relay::RelayState::Halted(reason) => Some(reason),
+            relay::RelayState::Standby
+            | relay::RelayState::Disconnected
+            | relay::RelayState::Looking
+            | relay::RelayState::Running => None,
+        }
+    }
+
+    /// Up to where the stream has everything.
+    async fn position(&self) -> Position {
+        Position(self.0.position)
+    }
+
+    /// How many messages the stream does not have yet.
+    async fn lag(&self) -> i32 {
+        i32::try_from(self.0.lag()).unwrap_or(i32::MAX)
+    }
 }
 
 connection!(DeadLetterConnection, DeadLetterEdge, DeadLetter, "parked messages");
 connection!(LedgerEventConnection, LedgerEventEdge, LedgerEvent, "what happened to something");
 
 const DEAD_LETTERS: &str = "dead_letters";
+const LEDGER: &str = "ledger";
 
 /// What operators may ask.
 #[derive(Debug, Default)]
@@ -335,6 +445,61 @@ impl OperationQueries {
             .map(|event| (key.sign(&name, &event.version), LedgerEvent(event)))
             .collect();
         Ok(Cut::new(items, more, after > 0).into())
+    }
+
+    /// What was said in the mall, newest first: events, commands and replies. What has no cause
+    /// was begun by somebody; the rest followed from it.
+    async fn ledger(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many, 1 to 100; 20 when not given.")] first: Option<i32>,
+        #[graphql(desc = "Only what comes behind this place.")] after: Option<Cursor>,
+    ) -> Result<LedgerEventConnection> {
+        let key = &ctx.services().cursors;
+        let (count, after) = Paging::forward(first, after).feed(key, LEDGER)?;
+        let ledger = &ctx.services().ledger.for_questions();
+        // Positions have no gaps: the page's beginning follows from its end.
+        let end = if after == 0 { ledger.head().0 } else { after - 1 };
+        let begin = end.saturating_sub(count.into()).max(0);
+        let mut messages = ledger.read(message::Position(begin), count).await.for_client()?;
+        messages.retain(|message| message.position.0 <= end);
+        let items = messages
+            .into_iter()
+            .rev()
+            .map(|message| (key.sign(LEDGER, &message.position), LedgerEvent(message)))
+            .collect();
+        Ok(Cut::new(items, begin > 0, after > 0).into())
+    }
+
+    /// A message of the ledger.
+    async fn ledger_event(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The message's own id.")] id: ID,
+    ) -> Result<Option<LedgerEvent>> {
+        let id: Uuid = id.parse().map_err(|_| {
+            let message = "a message's id is a UUID";
+            ClientError::new(ErrorCode::BadUserInput, message.to_owned()).on_field("id")
+        })?;
+        let message = ctx.loaders().one(MessageOf(id)).await.for_client()?;
+        Ok(Some(LedgerEvent(message.ok_or_else(|| ids::not_found("message"))?)))
+    }
+
+    /// How far those are who act on messages in this process.
+    async fn consumers(&self, ctx: &Context<'_>) -> Vec<Consumer> {
+        let services = ctx.services();
+        let head = services.ledger.head();
+        let consumer = |(name, position): (&'static str, message::Position)| Consumer {
+            name,
+            position: Position(position),
+            lag: i32::try_from(head.0.saturating_sub(position.0).max(0)).unwrap_or(i32::MAX),
+        };
+        services.post.progress().into_iter().map(consumer).collect()
+    }
+
+    /// The relay, if this process may be the one that relays.
+    async fn relay(&self, ctx: &Context<'_>) -> Option<Relay> {
+        ctx.services().relay.as_ref().map(|status| Relay(status.borrow().clone()))
     }
 
     /// How each family of read models stands.

@@ -1,6 +1,8 @@
 //! Sagas, step by step.
 
-use async_graphql::{Context, Description, Enum, ID, InputObject, Object, Result, Subscription};
+use async_graphql::{
+    Context, Description, Enum, ID, InputObject, Object, Result, SimpleObject, Subscription,
+};
 use futures_util::{FutureExt, Stream, StreamExt};
 use mallbots_domain::{
     id::{OrderId, SagaId},
@@ -193,6 +195,15 @@ impl SagaProgress {
 
 connection!(SagaConnection, SagaEdge, Saga, "sagas");
 
+/// How many sagas are in a state.
+#[derive(Debug, SimpleObject)]
+pub struct SagaStateCount {
+    /// The state.
+    state: SagaState,
+    /// How many.
+    count: i32,
+}
+
 const SAGAS: &str = "sagas";
 
 /// What may be asked about sagas.
@@ -226,6 +237,20 @@ impl SagaQueries {
         let reads = &ctx.services().reads;
         let page = sagas::list(reads, states.as_deref(), &request).await.for_client()?;
         Ok(cut(page, key, SAGAS, Saga).into())
+    }
+
+    /// How many sagas are in each state. Every state is listed.
+    async fn saga_state_counts(&self, ctx: &Context<'_>) -> Result<Vec<SagaStateCount>> {
+        let counts = sagas::state_counts(&ctx.services().reads).await.for_client()?;
+        let count = |state: State| {
+            let found = counts.iter().find(|(counted, _)| *counted == state);
+            i32::try_from(found.map_or(0, |(_, count)| *count)).unwrap_or(i32::MAX)
+        };
+        let all = <SagaState as async_graphql::resolver_utils::EnumType>::items();
+        Ok(all
+            .iter()
+            .map(|item| SagaStateCount { state: item.value, count: count(item.value.into()) })
+            .collect())
     }
 }
 

@@ -11,8 +11,9 @@ use mallbots_eventstore::{
     ledger::Ledger,
     message::{Metadata, Position},
 };
-use mallbots_messaging::{post::Post, sagas::SagaOptions};
+use mallbots_messaging::{post::Post, relay::RelayStatus, sagas::SagaOptions};
 use mallbots_projections::reads::Reads;
+use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use super::{
@@ -40,6 +41,8 @@ pub struct Inner {
     pub reads: Reads,
     /// Who acts on what was said.
     pub post: Post,
+    /// How the relay stands, if this process has one.
+    pub relay: Option<watch::Receiver<RelayStatus>>,
     /// Signs cursors.
     pub cursors: CursorKey,
     /// The choices of whoever runs the mall.

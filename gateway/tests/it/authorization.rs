@@ -42,6 +42,7 @@ struct Things {
     product: ProductId,
     bot: BotId,
     notification: String,
+    message: String,
 }
 
 impl Things {
@@ -52,6 +53,9 @@ impl Things {
         let document = "query($id: ID!) { customer(id: $id) { notifications { nodes { id } } } }";
         let told = mall.ask(document, json!({ "id": shopper.customer })).await.succeeds();
         let first = &told["customer"]["notifications"]["nodes"][0]["id"];
+        let document = "query($id: ID!) { history(id: $id, first: 1) { nodes { id } } }";
+        let happened = mall.ask(document, json!({ "id": shopper.order() })).await.succeeds();
+        let message = &happened["history"]["nodes"][0]["id"];
         Self {
             customer: shopper.customer,
             basket: shopper.basket,
@@ -61,6 +65,7 @@ impl Things {
             product: shopper.lines[0].product,
             bot,
             notification: first.as_str().unwrap().to_owned(),
+            message: message.as_str().unwrap().to_owned(),
         }
     }
 
@@ -77,6 +82,7 @@ impl Things {
             product: new_id(),
             bot: new_id(),
             notification: mallbots_domain::id::NotificationId::from_uuid(notification).to_string(),
+            message: Uuid::now_v7().to_string(),
         }
     }
 
@@ -109,6 +115,7 @@ impl Things {
             "customer" => id("Customer"),
             "basket" | "basketChanged" => id("Basket"),
             "node" | "order" | "orderChanged" | "history" => id("Order"),
+            "ledgerEvent" => format!("(id: \"{}\")", self.message),
             "orders" | "orderStatusCounts" | "ordersChanged" => {
                 format!("(filter: {{ customerId: \"{}\" }})", self.customer)
             }

@@ -9,6 +9,7 @@ mod defects;
 mod deploy;
 mod economy;
 mod kills;
+mod ledger;
 mod live;
 mod operating;
 mod pages;
