@@ -88,7 +88,6 @@ const { outputFiles, metafile } = await build({
   absWorkingDir: here("."),
   entryPoints: {
     playground: "src/main.tsx",
-    start: "src/start.css",
     "editor.worker": "monaco-editor/esm/vs/editor/editor.worker.js",
     "json.worker": "monaco-editor/esm/vs/language/json/json.worker.js",
     "graphql.worker": "monaco-graphql/esm/graphql.worker.js",
@@ -120,10 +119,10 @@ const files = new Map();
 for (const { path, contents } of outputFiles) {
   const name = basename(path);
   // All styles are in one file; those of parts that load later are copies.
-  if (name.endsWith(".css") && name !== "playground.css" && name !== "start.css") continue;
+  if (name.endsWith(".css") && name !== "playground.css") continue;
   files.set(name, contents);
 }
-for (const name of ["index.html", "start.html", "icon.svg"]) {
+for (const name of ["index.html", "icon.svg"]) {
   files.set(name, new Uint8Array(await readFile(here(`src/${name}`))));
 }
 files.set("licenses.txt", new TextEncoder().encode(await licenses(metafile)));

@@ -213,6 +213,10 @@ pub struct DemoArgs {
     #[expect(missing_docs, reason = "clap would take it for a description of the command")]
     #[command(flatten)]
     pub token: TokenArgs,
+
+    /// Opens the console in a browser
+    #[arg(long)]
+    pub open: bool,
 }
 
 /// How the load is made.

@@ -4,8 +4,8 @@
 //! The mall is served as always. What happens in it is done by simulated
 //! people, who come in through the door like everybody else: customers shop,
 //! clerks send bots through the stores, a cashier takes payment of invoices,
-//! and a manager changes a price now and then. Stop it at any moment and start
-//! it again: what was left lying is taken up.
+//! and a manager changes a price now and then. The console shows all of it.
+//! Stop it at any moment and start it again: what was left lying is taken up.
 
 mod cashier;
 mod catalog;
@@ -16,7 +16,7 @@ mod seed;
 mod story;
 
 use std::{
-    process::ExitCode,
+    process::{Command, ExitCode, Stdio},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -93,7 +93,7 @@ pub const DEFAULTS: [(&str, &str); 2] = [("data", "mallbots-demo"), ("log", "war
 
 /// The command: serves the mall, and simulates people in it.
 pub async fn command(args: &DemoArgs, config: &Config) -> anyhow::Result<ExitCode> {
-    let &DemoArgs { pace, seed, customers, bots, ref token } = args;
+    let &DemoArgs { pace, seed, customers, bots, ref token, open } = args;
     let token = token.read()?;
     let stopped = startup::serve_with(config, |application| {
         let options = Options {
@@ -105,9 +105,31 @@ pub async fn command(args: &DemoArgs, config: &Config) -> anyhow::Result<ExitCod
             tell: true,
             token,
         };
+        if open {
+            show(&format!("http://{}/", application.address()));
+        }
         application.lifecycle().spawn("demonstration", |stop| simulate(options, stop));
     });
     Ok(stopped.await?.into())
+}
+
+/// Opens a page in whatever browser the visitor has. Without one they have the
+/// address.
+fn show(page: &str) {
+    let program = if cfg!(target_os = "macos") {
+        "open"
+    } else if cfg!(windows) {
+        "explorer"
+    } else {
+        "xdg-open"
+    };
+    let mut command = Command::new(program);
+    let quiet = command.arg(page).stdin(Stdio::null()).stdout(Stdio::null());
+    match quiet.stderr(Stdio::null()).spawn() {
+        // Somebody has to hear how it ended; nobody has to act on it.
+        Ok(mut browser) => drop(std::thread::spawn(move || browser.wait())),
+        Err(error) => warn!(%error, program, "no browser could be opened"),
+    }
 }
 
 /// What everybody in the mall shares.

@@ -1,4 +1,4 @@
-//! The pages for people: where to begin, the playground, the schema as text.
+//! The pages for people: the console, the playground, the schema as text.
 //!
 //! Everything is in the binary, so that it works without a network, and is
 //! served under a policy that lets a page load nothing from elsewhere and run
@@ -18,7 +18,7 @@ use axum::{
         },
     },
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{MethodRouter, get},
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use flate2::read::GzDecoder;
@@ -60,12 +60,28 @@ pub struct Visitors {
     pub people: Option<Reads>,
 }
 
+/// Where the console's pages are, besides `/`. It reads the address itself.
+const CONSOLE: [&str; 8] = [
+    "/kiosk",
+    "/orders",
+    "/orders/{id}",
+    "/depot",
+    "/stores",
+    "/operations",
+    "/events",
+    "/events/{id}",
+];
+
 /// The pages, as routes.
 pub(crate) fn router(visitors: Visitors) -> Router {
-    Router::new()
+    let console = CONSOLE
+        .into_iter()
+        .fold(Router::new(), |router, path| router.route(path, page("console/index.html")));
+    console
         .route("/", get(start))
-        .route(PLAYGROUND, get(playground))
-        .route("/playground/{file}", get(part))
+        .route(PLAYGROUND, page("playground/index.html"))
+        .route("/console/{file}", part("console"))
+        .route("/playground/{file}", part("playground"))
         .route("/schema.graphql", get(schema))
         .route("/errors.md", get(async || text(ERRORS)))
         .with_state(visitors)
@@ -89,22 +105,29 @@ async fn schema(State(visitors): State<Visitors>, headers: HeaderMap) -> Respons
     }
 }
 
-/// How long the tokens count that the playground offers.
+/// How long the tokens count that the pages offer.
 const OFFERED_FOR: Duration = Duration::from_hours(12);
 
-/// The playground, with tokens of each role in development mode.
-async fn playground(State(visitors): State<Visitors>, headers: HeaderMap) -> Response {
+/// A page at an address of its own.
+fn page(name: &'static str) -> MethodRouter<Visitors> {
+    get(async move |State(visitors): State<Visitors>, headers: HeaderMap| {
+        offering(name, &visitors, &headers).await
+    })
+}
+
+/// The console or the playground, with tokens of each role in development mode.
+async fn offering(name: &str, visitors: &Visitors, headers: &HeaderMap) -> Response {
     const HEAD: &str = "<html lang=\"en\"";
-    let tokens = visitors.tokens(&headers).await;
-    let page = FILES.get("index.html").and_then(File::unpacked);
+    let tokens = visitors.tokens(headers).await;
+    let page = FILES.get(name).and_then(File::unpacked);
     let Some(page) = page.and_then(|page| String::from_utf8(page).ok()) else {
-        return file("index.html", &headers);
+        return file(name, headers);
     };
     // The page asks for no more than that there is a value; without tokens it is empty.
     let tokens = if tokens.is_empty() { String::new() } else { json!(tokens).to_string() };
     let tokens = tokens.replace('&', "&amp;").replace('\'', "&#39;").replace('<', "&lt;");
     let page = page.replacen(HEAD, &format!("{HEAD} data-tokens='{tokens}'"), 1);
-    let mut response = guarded(page.into_response(), content_type("index.html"));
+    let mut response = guarded(page.into_response(), content_type(name));
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
@@ -149,10 +172,10 @@ static SDL: LazyLock<String> = LazyLock::new(startup::sdl);
 
 const ERRORS: &[u8] = include_bytes!("../../docs/errors.md");
 
-/// Where to begin: a page for browsers, a line for everybody else.
-async fn start(headers: HeaderMap) -> Response {
+/// The console for browsers, a line for everybody else.
+async fn start(State(visitors): State<Visitors>, headers: HeaderMap) -> Response {
     let mut response = if wants_page(&headers) {
-        file("start.html", &headers)
+        offering("console/index.html", &visitors, &headers).await
     } else {
         let line = "This is MallBots. GraphQL is at /graphql, by POST or by WebSocket \
                     (graphql-transport-ws).\n";
@@ -162,8 +185,11 @@ async fn start(headers: HeaderMap) -> Response {
     response
 }
 
-async fn part(Path(name): Path<String>, headers: HeaderMap) -> Response {
-    file(&name, &headers)
+/// The files of a folder.
+fn part(folder: &'static str) -> MethodRouter<Visitors> {
+    get(async move |Path(name): Path<String>, headers: HeaderMap| {
+        file(&format!("{folder}/{name}"), &headers)
+    })
 }
 
 /// Whether who asks is a browser that shows pages: it says so by name, where
@@ -186,7 +212,7 @@ fn has(headers: &HeaderMap, name: &HeaderName, fits: impl Fn(&str) -> bool) -> b
     })
 }
 
-/// A file of the playground, as its build left it.
+/// A file of the console or the playground, as its build left it.
 struct File {
     zipped: &'static [u8],
     /// Names the bytes: other bytes, another name.
@@ -194,15 +220,18 @@ struct File {
     content_type: &'static str,
 }
 
-static FILES: LazyLock<BTreeMap<&'static str, File>> = LazyLock::new(|| {
-    let files: &[(&str, &[u8])] = &include!("../assets/playground/files.rs");
-    files
-        .iter()
-        .map(|&(name, zipped)| {
+/// By folder and name, such as `console/console.js`.
+static FILES: LazyLock<BTreeMap<String, File>> = LazyLock::new(|| {
+    let console: &[(&str, &'static [u8])] = &include!("../assets/console/files.rs");
+    let playground: &[(&str, &'static [u8])] = &include!("../assets/playground/files.rs");
+    let named = |folder, files: &[(&'static str, &'static [u8])]| {
+        let file = |&(name, zipped): &(&'static str, &'static [u8])| {
             let tag = BASE64_URL_SAFE_NO_PAD.encode(&Sha256::digest(zipped)[..16]);
-            (name, File { zipped, tag, content_type: content_type(name) })
-        })
-        .collect()
+            (format!("{folder}/{name}"), File { zipped, tag, content_type: content_type(name) })
+        };
+        files.iter().map(file).collect::<Vec<_>>()
+    };
+    [named("console", console), named("playground", playground)].into_iter().flatten().collect()
 });
 
 fn content_type(name: &str) -> &'static str {

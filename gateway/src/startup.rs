@@ -589,8 +589,7 @@ fn announce(config: &Config, address: SocketAddr) {
     let lines = if config.duties.has(Role::Gateway) {
         format!(
             "MallBots is open: GraphQL at http://{address}/graphql\n\
-             In a browser: http://{address}{}\n",
-            pages::PLAYGROUND
+             In a browser: http://{address}/\n"
         )
     } else {
         format!("MallBots is at work: {} at http://{address}/readyz\n", config.duties)

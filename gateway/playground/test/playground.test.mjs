@@ -2,91 +2,31 @@
 //
 // Pictures of it are left in target/playground, for people to look at.
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { mkdir, mkdtemp, open, readFile, rm } from "node:fs/promises";
-import { createServer } from "node:net";
-import { tmpdir } from "node:os";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { after, afterEach, before, beforeEach, test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
+import { CHROMIUM, Mall, root } from "../../../testing/mall.mjs";
 
-const root = fileURLToPath(new URL("../../../", import.meta.url));
-const binary = process.env.MALLBOTS_BIN ?? join(root, "target/debug/mallbots");
 const pictures = join(root, "target/playground");
-
-// ---- the mall
-
-let data;
-let port;
-let server;
-
-async function start() {
-  const environment = Object.entries(process.env).filter(
-    ([name]) => !name.startsWith("MALLBOTS_") && name !== "DATABASE_URL",
-  );
-  const log = await open(join(data, "log"), "a");
-  server = spawn(binary, ["serve", "--listen", `127.0.0.1:${port}`, "--data", data], {
-    stdio: ["ignore", "pipe", log.fd],
-    env: Object.fromEntries(environment),
-  });
-  const ended = once(server, "exit").then(async () => {
-    throw new Error(`the mall did not open\n${await readFile(join(data, "log"), "utf8")}`);
-  });
-  // Whoever is killed later has opened before.
-  ended.catch(() => {});
-  await Promise.race([once(createInterface(server.stdout), "line"), ended]);
-  await log.close();
-}
-
-async function kill() {
-  const ended = once(server, "exit");
-  server.kill("SIGKILL");
-  await ended;
-}
-
-async function freePort() {
-  const listener = createServer().listen(0, "127.0.0.1");
-  await once(listener, "listening");
-  const { port } = listener.address();
-  listener.close();
-  await once(listener, "close");
-  return port;
-}
 
 // ---- the browser
 
+let mall;
 let browser;
 let page;
 /** What went wrong in the page that nobody asked for. */
 let faults;
 
 before(async () => {
-  browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-    args: [
-      "--no-sandbox",
-      "--disable-gpu",
-      "--disable-quic",
-      "--no-first-run",
-      "--disable-background-networking",
-      "--disable-component-update",
-      "--disable-sync",
-      // There is no other host.
-      "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-    ],
-  });
+  browser = await chromium.launch(CHROMIUM);
   await mkdir(pictures, { recursive: true });
 });
 
 after(() => browser.close());
 
 beforeEach(async () => {
-  data = await mkdtemp(join(tmpdir(), "mallbots-playground-"));
-  port = await freePort();
-  await start();
+  mall = await Mall.open();
   page = await browser.newPage({ viewport: { width: 1440, height: 900 }, colorScheme: "light" });
   faults = [];
   page.on("pageerror", (error) => faults.push(String(error)));
@@ -95,17 +35,15 @@ beforeEach(async () => {
   });
   page.on("request", (request) => {
     const { protocol, host } = new URL(request.url());
-    if (protocol !== "data:" && host !== `127.0.0.1:${port}`) faults.push(`asked ${request.url()}`);
+    if (protocol !== "data:" && host !== `127.0.0.1:${mall.port}`) faults.push(`asked ${request.url()}`);
   });
 });
 
 afterEach(async () => {
   await page.close();
-  await kill();
-  await rm(data, { recursive: true });
+  await mall.close();
 });
 
-const address = () => `http://127.0.0.1:${port}`;
 const runOf = (name) => page.getByRole("button", { name: `Run: ${name}` });
 const step = (name) => page.getByRole("listitem").filter({ has: runOf(name) });
 const done = (name) => page.locator("li.done").filter({ has: runOf(name) });
@@ -114,7 +52,7 @@ const watchOf = (name, status) => page.locator(`.watch.${status}[data-watch="${n
 const picture = (name) => page.screenshot({ path: join(pictures, `${name}.png`) });
 
 async function openPlayground() {
-  await page.goto(`${address()}/playground`);
+  await page.goto(`${mall.address}/playground`);
   await page.locator(".purchase .loud:enabled").waitFor();
 }
 
@@ -144,9 +82,8 @@ async function answered(text) {
 
 // ---- what it does
 
-test("the start page leads to the playground", async () => {
-  await page.goto(address());
-  await picture("start");
+test("the console leads to the playground", async () => {
+  await page.goto(mall.address);
   await page.getByRole("link", { name: "Playground" }).click();
   await page.waitForURL("**/playground");
   await page.locator(".graphiql-query-editor .view-line").first().waitFor();
@@ -216,9 +153,9 @@ test("a subscription goes on when another tab is opened, and across a crash", as
   await item("Robby").waitFor();
   assert.deepEqual(faults, []);
 
-  await kill();
+  await mall.kill();
   await page.getByRole("status").filter({ hasText: "connecting again" }).waitFor();
-  await start();
+  await mall.start();
   await page.getByRole("status").filter({ hasText: "connected" }).waitFor();
   await register("Marvin");
   await item("Marvin").waitFor();

@@ -18,6 +18,18 @@ use crate::support::{Mall, within};
 /// What Chromium says that it would like.
 const BROWSER: (HeaderName, &str) =
     (ACCEPT, "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8");
+/// Addresses of the console, each of which it finds its way from.
+const CONSOLE: [&str; 9] = [
+    "/",
+    "/kiosk",
+    "/orders",
+    "/orders/order_01h455vb4pex5vsknk084sn02q",
+    "/depot",
+    "/stores",
+    "/operations",
+    "/events",
+    "/events/bot_01h455vb4pex5vsknk084sn02q",
+];
 const UNPACKS: (HeaderName, &str) = (ACCEPT_ENCODING, "gzip, deflate, br, zstd");
 
 async fn get(mall: &Mall, path: &str, headers: &[(HeaderName, &str)]) -> Response {
@@ -47,11 +59,16 @@ fn references<'a>(text: &'a str, before: &str) -> Vec<&'a str> {
 }
 
 #[tokio::test]
-async fn browsers_get_a_page_to_begin_with_and_programs_a_line() {
+async fn browsers_get_the_console_and_programs_a_line() {
     let mall = Mall::open().await;
-    let page = get(&mall, "/", &[BROWSER]).await;
-    assert_eq!(header(&page, CONTENT_TYPE), "text/html; charset=utf-8");
-    assert!(page.text().await.unwrap().contains("<h1>MallBots</h1>"));
+    for path in CONSOLE {
+        let page = get(&mall, path, &[BROWSER]).await;
+        assert_eq!(header(&page, CONTENT_TYPE), "text/html; charset=utf-8", "{path}");
+        let page = page.text().await.unwrap();
+        assert!(page.contains("/console/console.js"), "{path}: {page}");
+        // Nobody has a key here, so everybody is offered what there is.
+        assert!(page.contains(" data-tokens='{\"admin\":"), "{path}: {page}");
+    }
     for accept in ["*/*", "text/html;q=0, */*"] {
         let line = get(&mall, "/", &[(ACCEPT, accept)]).await;
         assert_eq!(header(&line, CONTENT_TYPE), "text/plain; charset=utf-8", "{accept}");
@@ -80,6 +97,9 @@ async fn every_page_is_guarded() {
     let mall = Mall::open().await;
     for path in [
         "/",
+        "/orders",
+        "/console/console.js",
+        "/console/style.css",
         "/playground",
         "/playground/playground.js",
         "/playground/playground.css",
@@ -95,11 +115,19 @@ async fn every_page_is_guarded() {
         assert!(policy.contains("frame-ancestors 'none'"), "{policy}");
         assert_eq!(header(&page, X_CONTENT_TYPE_OPTIONS), "nosniff", "{path}");
         assert_eq!(header(&page, REFERRER_POLICY), "no-referrer", "{path}");
-        // The playground has tokens in it.
-        let kept = if path == "/playground" { "no-store" } else { "no-cache" };
+        // Pages have tokens in them; files and texts have not.
+        let is_page = !path.contains('.');
+        let kept = if is_page { "no-store" } else { "no-cache" };
         assert_eq!(header(&page, CACHE_CONTROL), kept, "{path}");
     }
-    for path in ["/playground/", "/playground/nothing.js", "/playground/..%2ffiles.rs"] {
+    for path in [
+        "/console/",
+        "/console/playground.js",
+        "/console/..%2ffiles.rs",
+        "/playground/",
+        "/playground/nothing.js",
+        "/orders/one/two",
+    ] {
         assert_eq!(get(&mall, path, &[BROWSER]).await.status(), StatusCode::NOT_FOUND, "{path}");
     }
 }
@@ -107,10 +135,10 @@ async fn every_page_is_guarded() {
 #[tokio::test]
 async fn the_pages_load_nothing_from_elsewhere_and_run_nothing_inline() {
     let mall = Mall::open().await;
-    for path in ["/", "/playground"] {
+    for (path, icon) in [("/", "/console/icon.svg"), ("/playground", "/playground/icon.svg")] {
         let page = text(&mall, path).await;
         let loaded = [references(&page, " src="), references(&page, " href=")].concat();
-        assert!(loaded.contains(&"/playground/icon.svg"), "{loaded:?}");
+        assert!(loaded.contains(&icon), "{loaded:?}");
         for reference in loaded {
             assert!(reference.starts_with('/') && !reference.starts_with("//"), "{reference}");
             text(&mall, reference).await;
@@ -120,7 +148,7 @@ async fn the_pages_load_nothing_from_elsewhere_and_run_nothing_inline() {
         }
         assert!(!page.contains("<script>"), "{path}");
     }
-    for sheet in ["/playground/playground.css", "/playground/start.css"] {
+    for sheet in ["/playground/playground.css", "/console/style.css"] {
         let sheet = text(&mall, sheet).await;
         assert!(!sheet.contains("@import"));
         for reference in references(&sheet, "url(") {

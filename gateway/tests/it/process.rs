@@ -34,7 +34,7 @@ impl Process {
             .and_then(|rest| rest.strip_suffix("/graphql\n"))
             .unwrap_or_else(|| panic!("{line:?}"))
             .to_owned();
-        assert_eq!(page, format!("In a browser: http://{address}/playground\n"));
+        assert_eq!(page, format!("In a browser: http://{address}/\n"));
         Self { child, address, _data: data }
     }
 
