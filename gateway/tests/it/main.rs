@@ -14,6 +14,7 @@ mod live;
 mod operating;
 mod pages;
 mod process;
+mod processes;
 mod refusals;
 mod scenarios;
 mod schema;
