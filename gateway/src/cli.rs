@@ -125,6 +125,17 @@ MALLBOTS_CURRENCY or `currency` in the file:
   webhook_secret           what they are signed with
   cursor_secret            what cursors are signed with; kept in the database without
   allowed_origins          origins of other hosts whose pages may call
+  preflight                which GETs must show that no foreign page sent them: foreign (those
+                           that a browser says are another site's) or always [default: foreign]
+  introspection            whether everybody may ask for the schema itself [default: true]
+  persisted_queries        whether clients may register documents by their hash [default: true]
+  trusted_documents        a manifest of documents that requests may name, Apollo's or Relay's
+  trusted_documents_only   true to execute no others [default: false]
+  operation_timeout        how long a query or a mutation may take [default: 30s]
+  max_connections          how many connections there may be [default: 20000]
+  max_connections_per_address
+                           how many of them one address may have [default: 1000, where only
+                           this machine is served as many as there may be]
   shutdown_timeout         how long a shutdown may take [default: 30s]
 
 Commands that ask a running mall show the token in MALLBOTS_TOKEN, or in the
@@ -388,6 +399,14 @@ mod tests {
             "webhook_secret",
             "cursor_secret",
             "allowed_origins",
+            "preflight",
+            "introspection",
+            "persisted_queries",
+            "trusted_documents",
+            "trusted_documents_only",
+            "operation_timeout",
+            "max_connections",
+            "max_connections_per_address",
             "shutdown_timeout",
         ] {
             assert!(help.contains(setting), "{setting}\n{help}");

@@ -14,7 +14,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     net::SocketAddr,
-    num::NonZeroU32,
+    num::{NonZeroU32, NonZeroUsize},
     path::{Path, PathBuf},
     str::FromStr,
     time::Duration,
@@ -36,6 +36,7 @@ use self::{
 use crate::{
     auth::{Keys, rate::Rate},
     cli::SettingsArgs,
+    transport::preflight::Preflight,
 };
 
 /// The settings, judged.
@@ -55,6 +56,23 @@ pub struct Config {
     pub allowed_hosts: Vec<String>,
     /// Origins of other hosts whose pages may call.
     pub allowed_origins: Vec<String>,
+    /// Which GETs must show that no foreign page sent them.
+    pub preflight: Preflight,
+    /// Whether everybody may ask for the schema itself, and is told what a
+    /// misspelt name may have meant.
+    pub introspection: bool,
+    /// Whether clients may register documents by their hash.
+    pub persisted_queries: bool,
+    /// A manifest of the documents that are trusted.
+    pub trusted_documents: Option<PathBuf>,
+    /// Whether no others are executed.
+    pub trusted_documents_only: bool,
+    /// How long a query or a mutation may take.
+    pub operation_timeout: Option<Duration>,
+    /// How many connections there may be.
+    pub max_connections: Option<usize>,
+    /// How many of them one address may have.
+    pub max_connections_per_address: Option<usize>,
     /// Where the databases live, unless `database_url` names one.
     pub data: PathBuf,
     /// A PostgreSQL database to use instead of files in `data`.
@@ -357,6 +375,12 @@ impl Reader {
             self.fault("listen", &fault);
         }
 
+        let trusted_documents = self.optional("trusted_documents", |text| Ok(PathBuf::from(text)));
+        let trusted_documents_only = self.read("trusted_documents_only", from_str, false);
+        if trusted_documents_only && trusted_documents.is_none() {
+            self.fault("trusted_documents_only", "is of no use without trusted_documents");
+        }
+
         Config {
             duties,
             listen,
@@ -364,6 +388,14 @@ impl Reader {
             rate,
             allowed_hosts: self.list("allowed_hosts", host),
             allowed_origins: self.list("allowed_origins", origin),
+            preflight: self.read("preflight", from_str, Preflight::default()),
+            introspection: self.read("introspection", from_str, true),
+            persisted_queries: self.read("persisted_queries", from_str, true),
+            trusted_documents,
+            trusted_documents_only,
+            operation_timeout: self.optional("operation_timeout", duration),
+            max_connections: self.optional("max_connections", count),
+            max_connections_per_address: self.optional("max_connections_per_address", count),
             data: self.read("data", |text| Ok(PathBuf::from(text)), "mallbots-data".into()),
             database_url,
             database_read_url,
@@ -525,6 +557,11 @@ fn text_of(value: &Value) -> Option<String> {
             .or_else(|| number.to_u128().map(|number| number.to_string())),
         Value::Empty(..) | Value::Dict(..) | Value::Array(..) => None,
     }
+}
+
+/// A number of things, one at least.
+fn count(text: &str) -> Result<usize, String> {
+    from_str::<NonZeroUsize>(text).map(NonZeroUsize::get)
 }
 
 fn from_str<T: FromStr<Err: fmt::Display>>(text: &str) -> Result<T, String> {
@@ -871,6 +908,42 @@ mod tests {
             assert_eq!(faults.len(), 1, "{faults:#?}");
             assert!(faults[0].starts_with(start), "{start}\n{faults:#?}");
             assert!(!faults[0].contains("hunter2"));
+        }
+    }
+
+    #[test]
+    fn the_door_may_be_made_narrower() {
+        let config = load(&SettingsArgs::default(), &[]).unwrap();
+        assert_eq!(config.preflight, Preflight::Foreign);
+        assert!(config.introspection && config.persisted_queries);
+        let environment = [
+            ("MALLBOTS_PREFLIGHT", "always"),
+            ("MALLBOTS_INTROSPECTION", "false"),
+            ("MALLBOTS_PERSISTED_QUERIES", "false"),
+            ("MALLBOTS_TRUSTED_DOCUMENTS", "manifest.json"),
+            ("MALLBOTS_TRUSTED_DOCUMENTS_ONLY", "true"),
+            ("MALLBOTS_OPERATION_TIMEOUT", "5s"),
+            ("MALLBOTS_MAX_CONNECTIONS", "100"),
+            ("MALLBOTS_MAX_CONNECTIONS_PER_ADDRESS", "10"),
+        ];
+        let config = load(&SettingsArgs::default(), &environment).unwrap();
+        assert_eq!(config.preflight, Preflight::Always);
+        assert!(!config.introspection && !config.persisted_queries);
+        assert!(config.trusted_documents_only);
+        assert_eq!(config.operation_timeout, Some(Duration::from_secs(5)));
+        assert_eq!(
+            (config.max_connections, config.max_connections_per_address),
+            (Some(100), Some(10))
+        );
+
+        for (name, value, fault) in [
+            ("MALLBOTS_PREFLIGHT", "never", "must be foreign or always"),
+            ("MALLBOTS_MAX_CONNECTIONS", "0", ""),
+            ("MALLBOTS_TRUSTED_DOCUMENTS_ONLY", "true", "is of no use without trusted_documents"),
+        ] {
+            let faults = load(&SettingsArgs::default(), &[(name, value)]).unwrap_err();
+            assert_eq!(faults.len(), 1);
+            assert!(faults[0].starts_with(&format!("{name}: {fault}")), "{faults:?}");
         }
     }
 

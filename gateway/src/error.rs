@@ -56,6 +56,12 @@ error_codes! {
     ValidationFailed = "GRAPHQL_VALIDATION_FAILED",
     /// The document holds no such operation, or several and no name was given: send `operationName`.
     OperationNotFound = "OPERATION_RESOLUTION_FAILURE",
+    /// The server does not know a document by this name or hash: send the document along with its hash.
+    PersistedQueryNotFound = "PERSISTED_QUERY_NOT_FOUND",
+    /// The server keeps no documents for its clients: send the document itself.
+    PersistedQueryNotSupported = "PERSISTED_QUERY_NOT_SUPPORTED",
+    /// The server executes only documents it was given beforehand: send one of them, or have this one added.
+    DocumentNotTrusted = "DOCUMENT_NOT_TRUSTED",
     /// The request is not a GraphQL request: mend the client.
     BadRequest = "BAD_REQUEST",
     /// There is no token, or none that counts (any more): come again with another.
@@ -375,6 +381,9 @@ mod tests {
                 "GRAPHQL_PARSE_FAILED",
                 "GRAPHQL_VALIDATION_FAILED",
                 "OPERATION_RESOLUTION_FAILURE",
+                "PERSISTED_QUERY_NOT_FOUND",
+                "PERSISTED_QUERY_NOT_SUPPORTED",
+                "DOCUMENT_NOT_TRUSTED",
                 "BAD_REQUEST",
                 "UNAUTHENTICATED",
                 "FORBIDDEN",

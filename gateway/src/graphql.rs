@@ -22,6 +22,7 @@ pub mod access;
 pub mod connection;
 pub mod cursor;
 pub mod fresh;
+pub mod freshness;
 pub mod ids;
 pub mod live;
 pub mod loaders;

@@ -9,7 +9,6 @@ use std::{
     io::{self, Write},
     net::SocketAddr,
     panic::AssertUnwindSafe,
-    pin::pin,
     process::ExitCode,
     sync::{
         Arc, Mutex, PoisonError,
@@ -27,28 +26,24 @@ use axum::{
     routing::get,
 };
 use futures_util::{FutureExt, future::BoxFuture, future::join_all};
-use hyper::server::conn::http1;
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    service::TowerToHyperService,
-};
 use mallbots_projections::reads::Reads;
 use serde::Serialize;
-use tokio::{
-    net::{TcpListener, TcpStream},
-    time::{sleep, timeout},
-};
+use tokio::{net::TcpListener, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument, debug, error, info, info_span, warn};
 
 use crate::{
     auth::Authenticator,
     config::{Config, duties::Role},
-    graphql, mall,
+    graphql,
+    graphql::freshness::{self, Library},
+    mall,
     pages::{self, Visitors},
     transport::{
         self, TransportSettings,
+        connections::{ConnectionSettings, accept},
         origin::Origins,
+        persisted::{PersistedDocuments, TrustedDocuments},
         pipeline::{Pipeline, PipelineSettings},
     },
 };
@@ -326,6 +321,7 @@ pub struct Application {
     listener: TcpListener,
     address: SocketAddr,
     router: Router,
+    connections: ConnectionSettings,
     lifecycle: Lifecycle,
     readiness: Readiness,
     shutdown_timeout: Duration,
@@ -349,8 +345,14 @@ impl Application {
         };
         // From elsewhere nobody is offered a way in.
         let people = people.filter(|_| config.listen.ip().is_loopback());
-        let settings =
-            TransportSettings { origins, authenticator, people, ..TransportSettings::default() };
+        let settings = TransportSettings {
+            origins,
+            authenticator,
+            people,
+            preflight: config.preflight,
+            connections: connections(config),
+            ..TransportSettings::default()
+        };
         Self::with_settings(config, settings, pipeline, lifecycle, readiness).await
     }
 
@@ -363,6 +365,7 @@ impl Application {
         readiness: Readiness,
     ) -> anyhow::Result<Self> {
         let Stages { closing, connections, .. } = &*lifecycle.0;
+        let limits = settings.connections.clone();
         let visitors = Visitors {
             authenticator: settings.authenticator.clone(),
             origins: settings.origins.clone(),
@@ -374,7 +377,7 @@ impl Application {
             closing.clone(),
             connections.clone(),
         ));
-        Self::bind(config, router, lifecycle, readiness).await
+        Self::bind(config, router, limits, lifecycle, readiness).await
     }
 
     /// The same for a process that is no gateway: only its health can be asked for.
@@ -383,12 +386,14 @@ impl Application {
         lifecycle: Lifecycle,
         readiness: Readiness,
     ) -> anyhow::Result<Self> {
-        Self::bind(config, Router::new(), lifecycle, readiness).await
+        let connections = connections(config);
+        Self::bind(config, Router::new(), connections, lifecycle, readiness).await
     }
 
     async fn bind(
         config: &Config,
         router: Router,
+        connections: ConnectionSettings,
         lifecycle: Lifecycle,
         readiness: Readiness,
     ) -> anyhow::Result<Self> {
@@ -407,6 +412,7 @@ impl Application {
             listener,
             address,
             router,
+            connections,
             lifecycle,
             readiness,
             shutdown_timeout: config.shutdown_timeout,
@@ -425,9 +431,10 @@ impl Application {
 
     /// Serves until it is told to stop, and then closes in order.
     pub async fn run_until_stopped(self, signals: StopSignals) -> Stopped {
-        let Self { listener, router, lifecycle, readiness, shutdown_timeout, .. } = self;
+        let Self { listener, router, connections: settings, lifecycle, readiness, .. } = self;
         let stages = Arc::clone(&lifecycle.0);
-        let accepting = accept(listener, router, Arc::clone(&stages));
+        let (closing, tracker) = (stages.closing.clone(), stages.connections.clone());
+        let accepting = accept(listener, router, settings, closing, tracker);
         stages.connections.spawn(accepting);
 
         tokio::select! {
@@ -436,7 +443,7 @@ impl Application {
             () = signals.abort.cancelled() => return Stopped::Aborted,
         }
         tokio::select! {
-            closed = timeout(shutdown_timeout, lifecycle.close(&readiness)) => match closed {
+            closed = timeout(self.shutdown_timeout, lifecycle.close(&readiness)) => match closed {
                 Ok(()) if stages.failed.load(Ordering::Relaxed) => Stopped::Failed,
                 Ok(()) => {
                     info!("stopped");
@@ -452,6 +459,20 @@ impl Application {
                 Stopped::Aborted
             }
         }
+    }
+}
+
+/// How many connections are kept. From this machine alone all come from one
+/// address.
+fn connections(config: &Config) -> ConnectionSettings {
+    let usual = ConnectionSettings::default();
+    let max = config.max_connections.unwrap_or(usual.max);
+    let alone = config.listen.ip().is_loopback();
+    let per_address = if alone { max } else { usual.max_per_address };
+    ConnectionSettings {
+        max,
+        max_per_address: config.max_connections_per_address.unwrap_or(per_address),
+        ..usual
     }
 }
 
@@ -487,21 +508,37 @@ pub async fn open(config: &Config) -> anyhow::Result<Application> {
     };
     let authenticator = Authenticator::open(config, &services.ledger, &lifecycle).await?;
     let loaders = services.loaders();
+    let settings = pipeline_settings(config)?;
     let schema = |mode| {
-        graphql::schema_builder()
+        let builder = graphql::schema_builder()
             .data(services.clone())
             .data(loaders.clone())
-            .validation_mode(mode)
-            .finish()
-    };
-    let settings = PipelineSettings {
-        shared: graphql::SHARED,
-        rate: config.rate,
-        ..PipelineSettings::default()
+            .validation_mode(mode);
+        // Who may not see the schema is not told its names one by one either.
+        if config.introspection { builder } else { builder.disable_suggestions() }.finish()
     };
     let pipeline = Pipeline::new(schema, settings).context("reading the schema")?;
-    let people = Some(services.reads.clone());
+    let reads = services.reads.clone();
+    let people = Some(reads.clone());
+    let pipeline = pipeline.waiting_for(Library { reads, patience: freshness::PATIENCE });
     Application::build(config, pipeline, authenticator, people, lifecycle, readiness).await
+}
+
+fn pipeline_settings(config: &Config) -> anyhow::Result<PipelineSettings> {
+    let usual = PipelineSettings::default();
+    let trusted = match &config.trusted_documents {
+        Some(file) => TrustedDocuments::read(file, &usual.limits)?,
+        None => TrustedDocuments::default(),
+    };
+    let persisted = PersistedDocuments {
+        automatic: config.persisted_queries,
+        trusted: Arc::new(trusted),
+        only_trusted: config.trusted_documents_only,
+    };
+    let timeout = config.operation_timeout.unwrap_or(usual.timeout);
+    let shared = graphql::SHARED;
+    let (introspection, rate) = (config.introspection, config.rate);
+    Ok(PipelineSettings { timeout, persisted, introspection, shared, rate, ..usual })
 }
 
 /// The schema's definition, as `schema.graphql` holds it.
@@ -517,71 +554,6 @@ async fn readyz(State(readiness): State<Readiness>, RawQuery(query): RawQuery) -
     }
     let status = if report.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(report)).into_response()
-}
-
-/// How long a client may take to send a request's head, and how long a
-/// connection may lie idle between two requests.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// Takes connections in until the door closes.
-async fn accept(listener: TcpListener, router: Router, stages: Arc<Stages>) {
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = stages.closing.cancelled() => return,
-        };
-        match accepted {
-            Ok((stream, _)) => {
-                stages.connections.spawn(serve_connection(
-                    stream,
-                    router.clone(),
-                    stages.closing.clone(),
-                ));
-            }
-            Err(error) if is_of_one_connection(&error) => debug!(%error, "a connection was lost"),
-            Err(error) => {
-                // Out of file descriptors, most likely: some will be given back.
-                error!(%error, "no connection can be taken in");
-                tokio::select! {
-                    () = sleep(Duration::from_millis(500)) => {}
-                    () = stages.closing.cancelled() => return,
-                }
-            }
-        }
-    }
-}
-
-fn is_of_one_connection(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionRefused
-            | io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::ConnectionReset
-    )
-}
-
-async fn serve_connection(stream: TcpStream, router: Router, closing: CancellationToken) {
-    // Answers are written whole: waiting for more to send only delays them.
-    if let Err(error) = stream.set_nodelay(true) {
-        debug!(%error, "a connection stays slow");
-    }
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(64 * 1024)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
-        .with_upgrades();
-    let mut connection = pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = closing.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = ended {
-        debug!(%error, "a connection broke");
-    }
 }
 
 /// Tells where the mall is, on standard output, for people and scripts.

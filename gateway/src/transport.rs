@@ -1,6 +1,8 @@
 //! The door: the way of every request from a socket's bytes to a schema and back.
 //!
-//! `pipeline` is what all requests share; each transport is one file over it.
+//! `connections` takes bytes in; `pipeline` is what all requests share; each
+//! transport is one file over it: `http`, `event_stream`, `multipart`,
+//! `websocket`.
 //! async-graphql executes and knows nothing of any of this: its own handlers
 //! take whatever comes.
 
@@ -9,6 +11,12 @@ pub mod pipeline;
 pub mod guard;
 
 pub mod document_cache;
+
+pub mod persisted;
+
+mod cost;
+
+pub mod consistency;
 
 mod variables;
 
@@ -24,9 +32,25 @@ pub mod context;
 
 pub mod origin;
 
+pub mod preflight;
+
+mod cors;
+
+mod media;
+
+mod parameters;
+
 mod http;
 
+mod heard;
+
+mod event_stream;
+
+mod multipart;
+
 pub mod websocket;
+
+pub mod connections;
 
 use std::{sync::Arc, time::Duration};
 
@@ -34,7 +58,10 @@ use axum::{Router, routing::any};
 use mallbots_projections::reads::Reads;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::{origin::Origins, pipeline::Pipeline, websocket::WebSocketSettings};
+use self::{
+    connections::ConnectionSettings, origin::Origins, pipeline::Pipeline, preflight::Preflight,
+    websocket::WebSocketSettings,
+};
 use crate::auth::Authenticator;
 
 /// How requests are taken in.
@@ -46,12 +73,19 @@ pub struct TransportSettings {
     pub body_timeout: Duration,
     /// Which pages and host names may come in.
     pub origins: Origins,
+    /// Which GETs must show that no foreign page sent them.
+    pub preflight: Preflight,
+    /// After how long a silence subscribers over HTTP are told that somebody
+    /// is there.
+    pub heartbeat: Duration,
     /// How sockets are kept.
     pub websocket: WebSocketSettings,
     /// Tells who comes in.
     pub authenticator: Authenticator,
     /// Where the playground finds somebody to offer tokens of.
     pub people: Option<Reads>,
+    /// How many connections are kept, and how patiently.
+    pub connections: ConnectionSettings,
 }
 
 impl Default for TransportSettings {
@@ -60,9 +94,12 @@ impl Default for TransportSettings {
             max_body: 256 * 1024,
             body_timeout: Duration::from_secs(15),
             origins: Origins::default(),
+            preflight: Preflight::default(),
+            heartbeat: Duration::from_secs(15),
             websocket: WebSocketSettings::default(),
             authenticator: Authenticator::default(),
             people: None,
+            connections: ConnectionSettings::default(),
         }
     }
 }

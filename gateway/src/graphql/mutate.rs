@@ -22,7 +22,10 @@ use super::{
 };
 use crate::{
     error::{ClientError, ErrorCode, Explain, ForClient},
-    transport::context::TransportExt,
+    transport::{
+        consistency::{CONSISTENCY, Token},
+        context::TransportExt,
+    },
 };
 
 /// What a mutation did.
@@ -55,6 +58,7 @@ where
     let committed = ledger.transact_once(&ctx.metadata(), key.as_ref(), work).await.for_client()?;
     let (value, before) = committed.value;
     let position = committed.last.or(before).unwrap_or_else(|| ledger.head());
+    ctx.response_extensions().raise(CONSISTENCY, Token(position.0));
     read_back(ctx, position).await;
     Ok(Done { value, position: Position(position), client_mutation_id })
 }

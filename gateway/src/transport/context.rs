@@ -9,7 +9,7 @@ use async_graphql::{Context, Value};
 use axum::http::{HeaderMap, HeaderName};
 use uuid::Uuid;
 
-use super::part::Part;
+use super::{consistency::Token, part::Part};
 use crate::error::{ClientError, ErrorCode};
 
 /// Who is asked to do something only once names the request with this header.
@@ -22,18 +22,36 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// One request: an HTTP request, or one operation on a socket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestContext {
-    /// Names it in the answer, in its errors and in the log. Minted here, time-ordered.
+    /// Names it in the answer, in its errors and in the log. Minted here,
+    /// time-ordered, unless the caller has named it.
     pub request_id: Uuid,
     /// The caller's name for what is to happen only once.
     pub idempotency_key: Option<String>,
     /// The caller's W3C trace context, if it is well-formed.
     pub traceparent: Option<String>,
+    /// Up to where the caller has written what it wants to see.
+    pub consistency: Option<Token>,
 }
 
 impl RequestContext {
     /// A request that brings nothing along.
     pub fn mint() -> Self {
-        Self { request_id: Uuid::now_v7(), idempotency_key: None, traceparent: None }
+        Self {
+            request_id: Uuid::now_v7(),
+            idempotency_key: None,
+            traceparent: None,
+            consistency: None,
+        }
+    }
+
+    /// The same under the name the caller gave it, if that is a UUID: whatever
+    /// else there is in the header would end up in logs.
+    #[must_use]
+    pub fn named_by(self, headers: &HeaderMap) -> Self {
+        let name = headers.get(REQUEST_ID).and_then(|name| name.to_str().ok());
+        let name = name.filter(|name| matches!(name.len(), 32 | 36));
+        let name = name.and_then(|name| Uuid::try_parse(name).ok()).filter(|name| !name.is_nil());
+        Self { request_id: name.unwrap_or(self.request_id), ..self }
     }
 
     /// Takes along what the headers say. A key that cannot be one is an error;
@@ -43,7 +61,8 @@ impl RequestContext {
             None => None,
             Some(key) => Some(idempotency_key(key.as_bytes())?),
         };
-        Ok(Self { idempotency_key, traceparent: traceparent(headers), ..self })
+        let consistency = Token::of_headers(headers)?;
+        Ok(Self { idempotency_key, traceparent: traceparent(headers), consistency, ..self })
     }
 }
 
@@ -107,6 +126,14 @@ impl ResponseExtensions {
     /// Adds an entry, or replaces the one of that name.
     pub fn set(&self, name: &str, value: impl Into<Value>) {
         self.entries().insert(name.to_owned(), value.into());
+    }
+
+    /// Adds a token, unless there is a later one of that name.
+    pub fn raise(&self, name: &str, token: Token) {
+        let mut entries = self.entries();
+        if entries.get(name).and_then(Token::of_answer).is_none_or(|before| before < token) {
+            entries.insert(name.to_owned(), token.into());
+        }
     }
 
     /// Takes all entries out, so that the next item starts without.
@@ -188,6 +215,29 @@ mod tests {
         ] {
             assert_eq!(with(TRACEPARENT, broken).unwrap().traceparent, None, "{broken}");
         }
+    }
+
+    #[test]
+    fn a_request_has_the_name_its_caller_gave_it_if_that_can_be_one() {
+        let named = |name: &str| {
+            let headers = HeaderMap::from_iter([(REQUEST_ID, name.parse().unwrap())]);
+            RequestContext::mint().named_by(&headers).request_id.to_string()
+        };
+        let name = "0190a7b1-5f6e-7000-8000-00000000002a";
+        assert_eq!(named(name), name);
+        assert_eq!(named(&name.replace('-', "")), name);
+        for other in ["", "x", &"a".repeat(36), &format!("{{{name}}}"), &Uuid::nil().to_string()] {
+            assert_eq!(named(other).parse::<Uuid>().unwrap().get_version_num(), 7, "{other}");
+        }
+    }
+
+    #[test]
+    fn of_several_tokens_the_latest_counts() {
+        let extensions = ResponseExtensions::default();
+        for position in [9, 17, 10] {
+            extensions.raise("consistency", Token(position));
+        }
+        assert_eq!(extensions.take()["consistency"], Token(17).into());
     }
 
     #[test]

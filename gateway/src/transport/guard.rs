@@ -40,6 +40,9 @@ pub struct Limits {
     /// Lists of the schema's types within one another below `__schema` and
     /// `__type`: each multiplies the answer by the size of the schema.
     pub introspection_lists: u64,
+    /// What one operation may cost: a field costs one, and what is on a page
+    /// costs that for each item the page may have.
+    pub cost: u64,
 }
 
 impl Default for Limits {
@@ -55,6 +58,7 @@ impl Default for Limits {
             depth: 15,
             levels: 32,
             introspection_lists: 2,
+            cost: 10_000,
         }
     }
 }
@@ -79,6 +83,8 @@ pub struct Size {
     lists: u64,
     /// The same below `__schema` and `__type` only.
     pub introspection_lists: u64,
+    /// Whether the schema itself is asked for.
+    pub introspects: bool,
 }
 
 impl Size {
@@ -93,6 +99,7 @@ impl Size {
             levels: self.levels.max(other.levels),
             lists: self.lists.max(other.lists),
             introspection_lists: self.introspection_lists.max(other.introspection_lists),
+            introspects: self.introspects || other.introspects,
         }
     }
 
@@ -100,6 +107,7 @@ impl Size {
     fn below_field(self, field: &Field) -> Self {
         let name = field.name.node.as_str();
         let introspects = matches!(name, "__schema" | "__type");
+        let tells_schema = introspects || name == "_service";
         let lists = self.lists + u64::from(LISTS_OF_TYPES.contains(&name));
         Self {
             nodes: self.nodes.saturating_add(1),
@@ -110,6 +118,7 @@ impl Size {
             levels: self.levels + u64::from(!field.selection_set.node.items.is_empty()),
             lists,
             introspection_lists: if introspects { lists } else { self.introspection_lists },
+            introspects: self.introspects || tells_schema,
         }
     }
 
@@ -232,7 +241,7 @@ pub fn check_document(
     Ok(measure)
 }
 
-fn too_much(code: ErrorCode, what: &str, is: u64, limit: u64) -> ClientError {
+pub(super) fn too_much(code: ErrorCode, what: &str, is: u64, limit: u64) -> ClientError {
     ClientError::new(code, format!("the document has {is} {what}, {limit} are allowed"))
         .with_details(async_graphql::value!({ "limit": limit, "actual": is }))
 }

@@ -1,56 +1,77 @@
-//! GraphQL over HTTP: POST with JSON, GET for queries, and the way to a socket.
+//! GraphQL over HTTP: POST with JSON, GET for queries, and the ways to streams
+//! of answers and to a socket.
 //!
 //! Statuses follow the specification "GraphQL over HTTP": with
 //! `application/json` every well-formed request is answered 200, with
 //! `application/graphql-response+json` one that is refused is answered 400.
 
-use std::{sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc};
 
-use async_graphql::{Variables, parser::types::OperationType};
+use async_graphql::parser::types::OperationType;
 use axum::{
-    body::BodyDataStream,
+    body::Body,
     extract::{Request, State},
     http::{
-        HeaderMap, HeaderValue, Method, StatusCode,
+        HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
         header::{
-            ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE,
-            RETRY_AFTER, UPGRADE, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+            ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, UPGRADE, VARY, WWW_AUTHENTICATE,
+            X_CONTENT_TYPE_OPTIONS,
         },
     },
     response::{IntoResponse, Redirect, Response},
 };
 use bytes::Bytes;
-use futures_util::StreamExt;
-use tokio::time::timeout;
+use futures_util::{FutureExt, StreamExt, stream};
 
 use super::{
     Door,
     context::{REQUEST_ID, RequestContext},
-    pipeline::{Call, Operation, Parameters, Refusal, RequestLine, Transport},
+    cors, event_stream,
+    media::{Accepted, MediaType},
+    multipart,
+    parameters::{body, parameters_of_json, parameters_of_url},
+    pipeline::{Call, Operation, Refusal, RequestLine, Transport},
     reply::Reply,
     websocket,
 };
 use crate::{
-    error::{ClientError, ErrorCode, MASKED},
+    error::{ClientError, ErrorCode},
     pages,
 };
 
+/// Tells proxies of the kind of nginx to pass on what comes at once.
+const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
 /// Answers everything that comes to `/graphql`.
 pub(super) async fn answer(State(door): State<Arc<Door>>, request: Request) -> Response {
-    let context = RequestContext::mint();
+    let context = RequestContext::mint().named_by(request.headers());
     let request_id = context.request_id;
-    let answer = if is_upgrade(&request) {
-        websocket::upgrade(door, context, request).await
-    } else {
-        query(&door, context, request).await
-    };
-    let mut response = answer.unwrap_or_else(|refused| {
-        RequestLine::of_refused(Transport::Http, request_id).finished(Some(refused.code()));
-        let Refused { status, media, error, locations, headers } = *refused;
-        let mut response = respond(Reply::refused(error, locations, request_id), media, status);
-        response.headers_mut().extend(headers);
-        response
+    let origin = cors::allowed(&door.settings.origins, request.headers());
+    // What resolvers do is watched by the pipeline; this is for the rest.
+    let answer = AssertUnwindSafe(async {
+        if is_upgrade(&request) {
+            websocket::upgrade(Arc::clone(&door), context, request).await
+        } else {
+            query(&door, context, request).await
+        }
     });
+    let mut response = match answer.catch_unwind().await {
+        Ok(Ok(response)) => response,
+        Ok(Err(refused)) => {
+            let line = RequestLine::of_refused(Transport::Http, request_id);
+            line.finished(Some(refused.code()));
+            let Refused { status, media, error, locations, headers } = *refused;
+            let reply = Reply::refused(error, locations, request_id);
+            let mut response = respond(reply, media, status);
+            response.headers_mut().extend(headers);
+            response
+        }
+        Err(panic) => {
+            let reply = Reply::panicked(panic.as_ref(), request_id);
+            respond(reply, MediaType::Json, StatusCode::INTERNAL_SERVER_ERROR)
+        }
+    };
+    cors::share(response.headers_mut(), origin);
     let id = HeaderValue::from_str(&request_id.to_string());
     response.headers_mut().extend(id.ok().map(|id| (REQUEST_ID, id)));
     response
@@ -118,6 +139,9 @@ async fn query(
         .check(headers)
         .map_err(|error| Refused::new(StatusCode::FORBIDDEN, error))?;
     let method = request.method().clone();
+    if cors::is_preflight(&method, headers) {
+        return Ok(cors::preflight());
+    }
     if method == Method::GET && request.uri().query().is_none() && pages::wants_page(headers) {
         return Ok(([(VARY, "Accept")], Redirect::to(pages::PLAYGROUND)).into_response());
     }
@@ -128,18 +152,19 @@ async fn query(
         );
         return Err(Refused::new(StatusCode::METHOD_NOT_ALLOWED, error).allow("GET, POST"));
     }
-    let media = MediaType::accepted(headers).ok_or_else(|| {
-        Refused::new(
-            StatusCode::NOT_ACCEPTABLE,
-            ClientError::new(
-                ErrorCode::NotAcceptable,
-                "answers are application/json or application/graphql-response+json",
-            ),
-        )
-    })?;
+    let accepted = Accepted::of(headers);
+    if accepted.for_one().is_none() && accepted.for_many().is_none() {
+        return Err(not_acceptable());
+    }
+    // Whoever takes nothing but streams is told of errors as JSON.
+    let media = accepted.for_one().unwrap_or(MediaType::Json);
     let bad_request =
         |error: ClientError| Refused::new(StatusCode::BAD_REQUEST, error).in_form(media);
+    if method == Method::GET {
+        door.settings.preflight.check(headers).map_err(bad_request)?;
+    }
     let context = context.with_headers(headers).map_err(bad_request)?;
+    let resume = event_stream::resume(headers);
 
     let caller = door
         .settings
@@ -161,20 +186,76 @@ async fn query(
         refused
     })?;
     may_travel(&operation, &method).map_err(|refused| refused.in_form(media))?;
-
-    let call = Call::new(Transport::Http, context, caller);
-    let reply = door.pipeline.execute(operation, call).await;
-    let status = match reply.code() {
-        Some(code) if reply.data.is_none() => status_of_refusal(code, media),
-        _ => StatusCode::OK,
+    let form = match operation.kind {
+        OperationType::Query | OperationType::Mutation => {
+            accepted.for_one().ok_or_else(not_acceptable)?
+        }
+        OperationType::Subscription => {
+            accepted.for_many().ok_or_else(|| needs_a_stream().in_form(media))?
+        }
     };
-    Ok(respond(reply, media, status))
+
+    let request_id = context.request_id;
+    let (heartbeat, closing) = (door.settings.heartbeat, door.closing.clone());
+    match form {
+        MediaType::Json | MediaType::GraphQlResponse => {
+            let call = Call::new(Transport::Http, context, caller);
+            let reply = door.pipeline.execute(operation, call).await;
+            let status = match reply.code() {
+                Some(code) if reply.data.is_none() => status_of_refusal(code, form),
+                _ => StatusCode::OK,
+            };
+            Ok(respond(reply, form, status))
+        }
+        MediaType::EventStream => {
+            let call = Call { resume, ..Call::new(Transport::EventStream, context, caller) };
+            let replies = door.pipeline.stream(operation, call);
+            Ok(stream_of(event_stream::body(replies, heartbeat, closing), form))
+        }
+        MediaType::Multipart => {
+            let call = Call { resume, ..Call::new(Transport::Multipart, context, caller) };
+            let mut replies = door.pipeline.stream(operation, call);
+            // What is refused at once needs no stream.
+            match replies.next().now_or_never() {
+                Some(Some(sent)) if sent.refusal.is_some() => {
+                    let code = sent.code.unwrap_or(ErrorCode::Internal);
+                    let status = status_of_refusal(code, media);
+                    return Ok(in_one(status, sent.payload.clone(), media));
+                }
+                Some(Some(sent)) => {
+                    replies = stream::once(async { sent }).chain(replies).boxed();
+                }
+                Some(None) => replies = stream::empty().boxed(),
+                None => {}
+            }
+            Ok(stream_of(multipart::body(replies, heartbeat, closing, request_id), form))
+        }
+    }
+}
+
+fn not_acceptable() -> Box<Refused> {
+    let error = ClientError::new(
+        ErrorCode::NotAcceptable,
+        "answers are application/json or application/graphql-response+json, \
+         those of subscriptions text/event-stream or multipart/mixed;subscriptionSpec=1.0",
+    );
+    Refused::new(StatusCode::NOT_ACCEPTABLE, error)
+}
+
+fn needs_a_stream() -> Box<Refused> {
+    let error = ClientError::new(
+        ErrorCode::BadRequest,
+        "a subscription needs a WebSocket that speaks graphql-transport-ws, or an Accept that \
+         names text/event-stream or multipart/mixed;subscriptionSpec=1.0",
+    );
+    Refused::new(StatusCode::BAD_REQUEST, error)
 }
 
 /// Whether an operation may come by this method.
 fn may_travel(operation: &Operation, method: &Method) -> Result<(), Box<Refused>> {
     match operation.kind {
-        OperationType::Query => Ok(()),
+        // A subscription only looks, and `EventSource` knows no other method.
+        OperationType::Query | OperationType::Subscription => Ok(()),
         OperationType::Mutation if *method == Method::POST => Ok(()),
         OperationType::Mutation => {
             let error = ClientError::new(
@@ -182,13 +263,6 @@ fn may_travel(operation: &Operation, method: &Method) -> Result<(), Box<Refused>
                 "a mutation changes something and must be sent by POST",
             );
             Err(Refused::new(StatusCode::METHOD_NOT_ALLOWED, error).allow("POST"))
-        }
-        OperationType::Subscription => {
-            let error = ClientError::new(
-                ErrorCode::BadRequest,
-                "a subscription needs a WebSocket that speaks graphql-transport-ws",
-            );
-            Err(Refused::new(StatusCode::BAD_REQUEST, error))
         }
     }
 }
@@ -207,398 +281,56 @@ fn status_of_refusal(code: ErrorCode, media: MediaType) -> StatusCode {
     if code == ErrorCode::Forbidden && media == MediaType::GraphQlResponse {
         return StatusCode::FORBIDDEN;
     }
+    // Not well-formed, whatever the form.
+    if code == ErrorCode::BadRequest {
+        return StatusCode::BAD_REQUEST;
+    }
     match media {
-        MediaType::Json => StatusCode::OK,
+        MediaType::Json | MediaType::EventStream | MediaType::Multipart => StatusCode::OK,
         MediaType::GraphQlResponse => StatusCode::BAD_REQUEST,
     }
 }
 
-fn respond(reply: Reply, media: MediaType, status: StatusCode) -> Response {
-    let (status, body) = match serde_json::to_vec(&reply) {
-        Ok(body) => (status, body),
-        // Values came from JSON or from resolvers; none has a form without JSON.
-        Err(error) => {
-            tracing::error!(%error, "an answer could not be encoded");
-            (StatusCode::INTERNAL_SERVER_ERROR, unencodable())
-        }
+/// An answer in one piece. Who takes only events gets it as one, unless the
+/// status says that it is none.
+fn respond(mut reply: Reply, media: MediaType, status: StatusCode) -> Response {
+    let headers = std::mem::take(&mut reply.headers);
+    let mut response = if media == MediaType::EventStream && status == StatusCode::OK {
+        let mut response = event_stream::whole(&reply.sent()).into_response();
+        announce(response.headers_mut(), media);
+        response
+    } else {
+        in_one(status, reply.encoded().into(), media)
     };
-    let mut response = (status, body).into_response();
-    let headers = response.headers_mut();
-    headers.extend(reply.headers);
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media.content_type()));
-    headers.insert(VARY, HeaderValue::from_static("Accept"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response.headers_mut().extend(headers);
+    response
+}
+
+/// JSON, whatever else the client would take.
+fn in_one(status: StatusCode, json: Bytes, media: MediaType) -> Response {
+    let media = match media {
+        MediaType::GraphQlResponse => media,
+        MediaType::Json | MediaType::EventStream | MediaType::Multipart => MediaType::Json,
+    };
+    let mut response = (status, json).into_response();
+    announce(response.headers_mut(), media);
     if status == StatusCode::SERVICE_UNAVAILABLE {
-        headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
     }
     response
 }
 
-fn unencodable() -> Vec<u8> {
-    format!(
-        r#"{{"errors":[{{"message":"{MASKED}","extensions":{{"code":"{}"}}}}]}}"#,
-        ErrorCode::Internal
-    )
-    .into_bytes()
+/// An answer that is sent while it is made.
+fn stream_of(body: Body, media: MediaType) -> Response {
+    let mut response = body.into_response();
+    announce(response.headers_mut(), media);
+    response.headers_mut().insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
+    response
 }
 
-/// The forms an answer may have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum MediaType {
-    Json,
-    GraphQlResponse,
-}
-
-impl MediaType {
-    /// In the order they are preferred where the client does not care.
-    const ALL: [Self; 2] = [Self::Json, Self::GraphQlResponse];
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Json => "application/json",
-            Self::GraphQlResponse => "application/graphql-response+json",
-        }
-    }
-
-    const fn content_type(self) -> &'static str {
-        match self {
-            Self::Json => "application/json; charset=utf-8",
-            Self::GraphQlResponse => "application/graphql-response+json; charset=utf-8",
-        }
-    }
-
-    /// The form the client likes best (RFC 9110, 12.5.1): for each form its
-    /// most specific range counts; of equals, the one named first.
-    fn accepted(headers: &HeaderMap) -> Option<Self> {
-        let mut ranges = Vec::new();
-        for value in headers.get_all(ACCEPT) {
-            for range in value.to_str().ok()?.split(',') {
-                let mut parts = range.split(';').map(str::trim);
-                let name = parts.next().unwrap_or_default().to_ascii_lowercase();
-                if name.is_empty() {
-                    continue;
-                }
-                let quality = parts
-                    .find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")))
-                    .map_or(Some(1.0), |quality| quality.trim().parse::<f32>().ok())
-                    .filter(|quality| (0.0..=1.0).contains(quality));
-                ranges.push((name, quality.unwrap_or_default()));
-            }
-        }
-        if ranges.is_empty() {
-            return Some(Self::Json);
-        }
-        let mut best: Option<(f32, usize, Self)> = None;
-        for form in Self::ALL {
-            let range = [form.name(), "application/*", "*/*"]
-                .iter()
-                .find_map(|name| ranges.iter().position(|(range, _)| range == name));
-            let Some(place) = range else { continue };
-            let quality = ranges[place].1;
-            if quality > 0.0
-                && best.is_none_or(|(most, first, _)| {
-                    quality > most || (quality >= most && place < first)
-                })
-            {
-                best = Some((quality, place, form));
-            }
-        }
-        best.map(|(_, _, form)| form)
-    }
-}
-
-/// Reads a body of JSON, within its bounds.
-async fn body(door: &Door, request: Request) -> Result<Bytes, Box<Refused>> {
-    check_content(request.headers())?;
-    let most = door.settings.max_body;
-    let announced = request
-        .headers()
-        .get(CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    let stream = request.into_body().into_data_stream();
-    if announced.is_some_and(|length| length > most as u64) {
-        return Err(too_large(stream, 0, most, door.settings.body_timeout).await);
-    }
-    match timeout(door.settings.body_timeout, collect(stream, most)).await {
-        Ok(Ok(body)) => Ok(body),
-        Ok(Err(Broken::TooLarge(stream, read))) => {
-            Err(too_large(*stream, read, most, door.settings.body_timeout).await)
-        }
-        Ok(Err(Broken::Off)) => Err(Refused::new(
-            StatusCode::BAD_REQUEST,
-            ClientError::new(ErrorCode::BadRequest, "the body broke off"),
-        )),
-        Err(_) => Err(Refused::new(
-            StatusCode::REQUEST_TIMEOUT,
-            ClientError::new(ErrorCode::Timeout, "the body took too long to arrive"),
-        )),
-    }
-}
-
-enum Broken {
-    TooLarge(Box<BodyDataStream>, usize),
-    Off,
-}
-
-async fn collect(mut stream: BodyDataStream, most: usize) -> Result<Bytes, Broken> {
-    let mut first = Bytes::new();
-    let mut whole = Vec::new();
-    while let Some(chunk) = stream.next().await {
-        let chunk = chunk.map_err(|_| Broken::Off)?;
-        let read = first.len().max(whole.len()) + chunk.len();
-        if read > most {
-            return Err(Broken::TooLarge(Box::new(stream), read));
-        }
-        if first.is_empty() && whole.is_empty() {
-            // Most bodies come in one piece: no need to copy it.
-            first = chunk;
-        } else {
-            if whole.is_empty() {
-                whole.extend_from_slice(&first);
-            }
-            whole.extend_from_slice(&chunk);
-        }
-    }
-    Ok(if whole.is_empty() { first } else { whole.into() })
-}
-
-/// Refuses a body for its length, after reading a little more of it: a client
-/// that is still sending when the connection closes would never see the answer.
-async fn too_large(
-    mut stream: BodyDataStream,
-    mut read: usize,
-    most: usize,
-    patience: Duration,
-) -> Box<Refused> {
-    let bound = most.saturating_mul(8);
-    // Whether it ends, breaks off or goes on: the answer is the same.
-    let _ = timeout(patience, async {
-        while read < bound {
-            match stream.next().await {
-                Some(Ok(chunk)) => read += chunk.len(),
-                Some(Err(_)) | None => break,
-            }
-        }
-    })
-    .await;
-    Refused::new(
-        StatusCode::PAYLOAD_TOO_LARGE,
-        ClientError::new(
-            ErrorCode::PayloadTooLarge,
-            format!("a body may have {most} bytes and no more"),
-        ),
-    )
-}
-
-/// JSON only: what a form on a foreign page can send is not served.
-fn check_content(headers: &HeaderMap) -> Result<(), Box<Refused>> {
-    let encoded = headers
-        .get(CONTENT_ENCODING)
-        .is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"));
-    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    if !encoded && content_type.is_some_and(is_json) {
-        return Ok(());
-    }
-    let error = ClientError::new(
-        ErrorCode::UnsupportedMediaType,
-        "a request must be application/json in UTF-8, without encoding",
-    );
-    Err(Refused::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, error))
-}
-
-fn is_json(content_type: &str) -> bool {
-    let mut parts = content_type.split(';').map(str::trim);
-    parts.next().is_some_and(|name| name.eq_ignore_ascii_case("application/json"))
-        && parts.all(|parameter| match parameter.split_once('=') {
-            Some((name, value)) if name.trim().eq_ignore_ascii_case("charset") => {
-                value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
-            }
-            _ => true,
-        })
-}
-
-/// The deepest nesting of JSON that is read.
-const MAX_JSON_DEPTH: usize = 32;
-
-/// Reads a request from JSON.
-pub(super) fn parameters_of_json(body: &[u8]) -> Result<Parameters, ClientError> {
-    check_json_depth(body)?;
-    if body.trim_ascii_start().first() == Some(&b'[') {
-        return Err(ClientError::new(
-            ErrorCode::BadRequest,
-            "batches are not served, send each request by itself",
-        ));
-    }
-    serde_json::from_slice(body).map_err(|error| not_a_request(&error))
-}
-
-fn not_a_request(error: &serde_json::Error) -> ClientError {
-    ClientError::new(ErrorCode::BadRequest, format!("this is not a GraphQL request: {error}"))
-}
-
-/// Refuses JSON that is nested deeper than anything here could mean.
-pub(super) fn check_json_depth(json: &[u8]) -> Result<(), ClientError> {
-    let (mut depth, mut deepest) = (0usize, 0usize);
-    let (mut in_string, mut escaped) = (false, false);
-    for &byte in json {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if in_string => escaped = true,
-            b'"' => in_string = !in_string,
-            b'[' | b'{' if !in_string => {
-                depth += 1;
-                deepest = deepest.max(depth);
-            }
-            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    if deepest > MAX_JSON_DEPTH {
-        return Err(ClientError::new(
-            ErrorCode::BadRequest,
-            format!("the JSON is nested {deepest} deep, {MAX_JSON_DEPTH} are allowed"),
-        ));
-    }
-    Ok(())
-}
-
-/// Reads a request from the query string of a URL.
-fn parameters_of_url(query: &str) -> Result<Parameters, ClientError> {
-    let bad = |message: &str| ClientError::new(ErrorCode::BadRequest, message);
-    let (mut document, mut operation_name) = (None, None);
-    let (mut variables, mut extensions) = (None, None);
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let decode = |text| decode(text).ok_or_else(|| bad("the URL is not encoded as UTF-8"));
-        let place = match decode(name)?.as_str() {
-            "query" => &mut document,
-            "operationName" => &mut operation_name,
-            "variables" => &mut variables,
-            "extensions" => &mut extensions,
-            // Not ours: caches and trackers add their own.
-            _ => continue,
-        };
-        if place.replace(decode(value)?).is_some() {
-            return Err(bad("a parameter is given twice"));
-        }
-    }
-    Ok(Parameters {
-        query: document.ok_or_else(|| bad("the URL has no parameter \"query\""))?,
-        operation_name,
-        variables: json::<Variables>(variables.as_deref())?.unwrap_or_default(),
-        extensions: json(extensions.as_deref())?,
-    })
-}
-
-fn json<T: serde::de::DeserializeOwned>(text: Option<&str>) -> Result<Option<T>, ClientError> {
-    match text {
-        None | Some("") => Ok(None),
-        Some(text) => {
-            check_json_depth(text.as_bytes())?;
-            serde_json::from_str::<Option<T>>(text).map_err(|error| not_a_request(&error))
-        }
-    }
-}
-
-/// Undoes `application/x-www-form-urlencoded`.
-fn decode(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'+' => b' ',
-            b'%' => {
-                let high = char::from(rest.next()?).to_digit(16)?;
-                let low = char::from(rest.next()?).to_digit(16)?;
-                u8::try_from(high * 16 + low).ok()?
-            }
-            byte => byte,
-        });
-    }
-    String::from_utf8(bytes).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn accepted(accept: &[&str]) -> Option<MediaType> {
-        let headers = accept.iter().map(|value| (ACCEPT, value.parse().unwrap()));
-        MediaType::accepted(&headers.collect())
-    }
-
-    #[test]
-    fn the_form_the_client_likes_best_is_served() {
-        use MediaType::{GraphQlResponse, Json};
-        for (accept, media) in [
-            ("", Some(Json)),
-            ("*/*", Some(Json)),
-            ("application/*", Some(Json)),
-            ("application/json", Some(Json)),
-            ("Application/JSON; charset=utf-8", Some(Json)),
-            ("application/graphql-response+json", Some(GraphQlResponse)),
-            ("application/graphql-response+json, application/json", Some(GraphQlResponse)),
-            ("application/json, application/graphql-response+json", Some(Json)),
-            ("application/json;q=0.9, application/graphql-response+json", Some(GraphQlResponse)),
-            ("application/graphql-response+json;q=0.5, */*;q=0.8", Some(Json)),
-            ("application/json;q=0, */*", Some(GraphQlResponse)),
-            ("text/html, application/json;q=0.1", Some(Json)),
-            ("application/json;q=wrong", None),
-            ("text/html", None),
-            ("application/xml, image/*", None),
-            ("application/json;q=0", None),
-        ] {
-            assert_eq!(accepted(&[accept]), media, "{accept}");
-        }
-        assert_eq!(accepted(&[]), Some(Json));
-        assert_eq!(accepted(&["text/html", "application/json"]), Some(Json));
-    }
-
-    #[test]
-    fn only_json_in_utf_8_is_read() {
-        for good in ["application/json", "APPLICATION/JSON", "application/json; charset=\"UTF-8\""]
-        {
-            assert!(is_json(good), "{good}");
-        }
-        for bad in ["", "text/plain", "application/json5", "application/json; charset=latin1"] {
-            assert!(!is_json(bad), "{bad}");
-        }
-    }
-
-    #[test]
-    fn a_url_is_read_as_a_form_would_write_it() {
-        let read = parameters_of_url(
-            "query=query+A%28%24a:Int%29%7Ba%7D&operationName=A&variables=%7B%22a%22:1%7D&_=17",
-        )
-        .unwrap();
-        assert_eq!(read.query, "query A($a:Int){a}");
-        assert_eq!(read.operation_name.as_deref(), Some("A"));
-        assert_eq!(read.variables.into_value(), async_graphql::value!({ "a": 1 }));
-
-        for bad in [
-            "",
-            "variables={}",
-            "query=%7",
-            "query=%zz",
-            "query=%ff",
-            "query=a&query=b",
-            "query=a&variables=[]",
-            "query=a&variables=1",
-            "query=a&extensions=x",
-        ] {
-            assert_eq!(parameters_of_url(bad).unwrap_err().code, ErrorCode::BadRequest, "{bad}");
-        }
-        assert!(parameters_of_url("query=a&variables=null&extensions=").is_ok());
-    }
-
-    #[test]
-    fn json_may_be_nested_32_deep_and_no_deeper() {
-        let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
-        assert!(check_json_depth(nested(32).as_bytes()).is_ok());
-        assert!(check_json_depth(nested(33).as_bytes()).is_err());
-        assert!(check_json_depth(nested(100_000).as_bytes()).is_err());
-        let text = format!(r#"{{"query": "{} \" {}"}}"#, nested(40), "[".repeat(40));
-        assert!(check_json_depth(text.as_bytes()).is_ok());
-    }
+fn announce(headers: &mut HeaderMap, media: MediaType) {
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media.content_type()));
+    headers.insert(VARY, HeaderValue::from_static("Accept"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
 }

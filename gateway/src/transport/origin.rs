@@ -41,14 +41,18 @@ impl Origins {
         }
         let Some(origin) = headers.get(ORIGIN) else { return Ok(()) };
         let allowed = origin.to_str().is_ok_and(|origin| {
-            self.allowed.iter().any(|allowed| allowed.eq_ignore_ascii_case(origin))
-                || host.is_some_and(|host| is_same_host(origin, host))
+            self.is_listed(origin) || host.is_some_and(|host| is_same_host(origin, host))
         });
         if allowed {
             Ok(())
         } else {
             Err(ClientError::new(ErrorCode::Forbidden, "pages of this origin may not call"))
         }
+    }
+
+    /// Whether pages of this origin may call although they are of another host.
+    pub(super) fn is_listed(&self, origin: &str) -> bool {
+        self.allowed.iter().any(|allowed| allowed.eq_ignore_ascii_case(origin))
     }
 
     fn is_named(&self, host: &str) -> bool {

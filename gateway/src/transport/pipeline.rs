@@ -1,5 +1,6 @@
-//! The way every request takes, whatever brought it: judge the text, parse,
-//! judge the document, find the operation, execute, put the answer into words.
+//! The way every request takes, whatever brought it: find the text, judge it,
+//! parse, judge the document, find the operation, ask whether this caller may,
+//! wait for what was written before, execute, put the answer into words.
 //!
 //! There are two schemas, alike but for their validation. A document is seen
 //! first by the strict one. Once that has found it valid it is kept, parsed,
@@ -25,6 +26,7 @@ use async_graphql::{
         },
     },
 };
+use axum::http::HeaderValue;
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream, stream::BoxStream};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -32,11 +34,14 @@ use tokio::time::timeout;
 use tracing::{Instrument, Span, info, info_span};
 
 use super::{
+    consistency::{CONSISTENCY, CONSISTENCY_TOKEN, Freshness, Token},
     context::{ConnectionInit, RequestContext, ResponseExtensions, Resume},
-    document_cache::{DocumentCache, DocumentHash, KnownDocument},
+    cost::Costs,
+    document_cache::{DocumentCache, DocumentHash, Facts, KnownDocument},
     guard::{self, Limits},
     nulls::OutputTypes,
     part::Part,
+    persisted::{self, PersistedDocuments, Source},
     reply::{self, Reply},
     sharing::{Key, Marked, Rooms, Sent},
     variables::{self, InputTypes},
@@ -59,6 +64,10 @@ pub struct PipelineSettings {
     pub timeout: Duration,
     /// About how much memory known documents may take, in bytes.
     pub document_cache: u64,
+    /// Which documents may be named instead of sent.
+    pub persisted: PersistedDocuments,
+    /// Whether everybody may ask for the schema itself.
+    pub introspection: bool,
     /// The subscriptions whose resolvers know of [parts](Part), so that equal
     /// ones share an execution.
     pub shared: &'static [&'static str],
@@ -72,6 +81,8 @@ impl Default for PipelineSettings {
             limits: Limits::default(),
             timeout: Duration::from_secs(30),
             document_cache: 16 * 1024 * 1024,
+            persisted: PersistedDocuments::default(),
+            introspection: true,
             shared: &[],
             rate: None,
         }
@@ -82,8 +93,12 @@ impl Default for PipelineSettings {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Parameters {
-    /// The document.
-    pub query: String,
+    /// The document, unless it is named.
+    #[serde(default)]
+    pub query: Option<String>,
+    /// The name of a document the server has. Relay's clients write it otherwise.
+    #[serde(default, alias = "doc_id")]
+    pub document_id: Option<String>,
     /// Which of its operations.
     #[serde(default)]
     pub operation_name: Option<String>,
@@ -133,6 +148,8 @@ pub struct Operation {
     /// Whether the variables plainly fit their types.
     plain: bool,
     variables: Variables,
+    /// Up to where the caller has written what it wants to see.
+    want: Option<Token>,
 }
 
 /// Which way a request came. For the log.
@@ -140,6 +157,10 @@ pub struct Operation {
 pub enum Transport {
     /// One request, one answer.
     Http,
+    /// One request, a stream of events.
+    EventStream,
+    /// One request, an answer of many parts.
+    Multipart,
     /// One operation among others on a socket.
     WebSocket,
 }
@@ -196,10 +217,12 @@ pub struct Pipeline {
     fast: Box<dyn Execute>,
     input_types: InputTypes,
     output_types: OutputTypes,
+    costs: Costs,
     documents: DocumentCache,
     rooms: Rooms,
     rules: Rules,
     rates: Option<Rates>,
+    freshness: Option<Box<dyn Freshness>>,
     settings: PipelineSettings,
 }
 
@@ -227,27 +250,48 @@ impl Pipeline {
         Ok(Self {
             input_types: InputTypes::of(&definition),
             output_types: OutputTypes::of(&definition),
+            costs: Costs::of(&definition),
             strict: Box::new(strict),
             fast: Box::new(build(ValidationMode::Fast)),
             documents: DocumentCache::new(settings.document_cache),
             rooms: Rooms::default(),
             rules: Rules::of(&definition),
             rates: settings.rate.map(Rates::new),
+            freshness: None,
             settings,
         })
     }
 
+    /// Queries that say what they want to see wait for it.
+    #[must_use]
+    pub fn waiting_for(self, freshness: impl Freshness + 'static) -> Self {
+        Self { freshness: Some(Box::new(freshness)), ..self }
+    }
+
     /// Judges a request before anything is executed.
-    pub fn prepare(&self, parameters: Parameters) -> Result<Operation, Refusal> {
-        let Parameters { query, operation_name, mut variables, extensions: _ } = parameters;
-        let hash = DocumentHash::of(&query);
-        let (known, proven) = match self.documents.get(hash) {
-            Some(known) => (known, true),
-            None => (Arc::new(self.parse(&query)?), false),
+    pub fn prepare(&self, mut parameters: Parameters) -> Result<Operation, Refusal> {
+        let (hash, known, proven) = match self.settings.persisted.source(&mut parameters)? {
+            Source::Text(text) => {
+                let hash = DocumentHash::of(&text);
+                match self.documents.get(hash) {
+                    Some(known) => (hash, known, true),
+                    None => (hash, Arc::new(self.parse(&text)?), false),
+                }
+            }
+            Source::Hash(hash) => {
+                let known = self.documents.get(hash).ok_or_else(persisted::not_found)?;
+                (hash, known, true)
+            }
         };
+        let want = parameters.extensions.as_ref().and_then(|all| all.get(CONSISTENCY));
+        let want = want.map(Token::of_extension).transpose()?.flatten();
+        let Parameters { operation_name, mut variables, .. } = parameters;
         let chosen = operation_name.filter(|name| !name.is_empty());
         let (name, definition) = find_operation(&known.document, chosen.as_deref())?;
         variables::complete(definition, &mut variables)?;
+        if known.facts.cost_varies {
+            self.check_cost(definition, &known.document, &variables)?;
+        }
         Ok(Operation {
             kind: definition.ty,
             name: name.map(str::to_owned),
@@ -256,19 +300,54 @@ impl Pipeline {
             hash,
             proven,
             variables,
+            want,
             known: Arc::clone(&known),
         })
     }
 
     fn parse(&self, text: &str) -> Result<KnownDocument, Refusal> {
-        guard::check_text(text, &self.settings.limits)?;
+        let limits = &self.settings.limits;
+        guard::check_text(text, limits)?;
         let document = parse_query(text).map_err(|error| Refusal {
             locations: error.positions().collect(),
             error: ClientError::new(ErrorCode::ParseFailed, error.to_string()),
         })?;
-        guard::check_document(&document, &self.settings.limits)?;
+        let measure = guard::check_document(&document, limits)?;
+        let introspects = measure.operations.iter().any(|(_, size)| size.introspects);
+        let mut cost_varies = false;
+        for (_, operation) in document.operations.iter() {
+            cost_varies |= self.check_cost(&operation.node, &document, &Variables::default())?;
+        }
         let needs = self.rules.needs(&document);
-        Ok(KnownDocument::new(document, text, needs))
+        Ok(KnownDocument::new(document, text, needs, Facts { cost_varies, introspects }))
+    }
+
+    /// Refuses what costs too much with these variables. Whether with others
+    /// it might be different.
+    fn check_cost(
+        &self,
+        operation: &OperationDefinition,
+        document: &ExecutableDocument,
+        variables: &Variables,
+    ) -> Result<bool, ClientError> {
+        let cost = self.costs.of_operation(operation, document, variables);
+        let limit = self.settings.limits.cost;
+        if cost.total > limit {
+            let what = "of cost, each field times the page it is on";
+            return Err(guard::too_much(ErrorCode::QueryTooCostly, what, cost.total, limit));
+        }
+        Ok(cost.varies)
+    }
+
+    /// Waits until there is to be seen what the caller has written.
+    async fn catch_up(&self, operation: &Operation, call: &Call) -> Result<(), ClientError> {
+        let want = operation.want.or(call.context.consistency);
+        if let (Some(freshness), Some(want), OperationType::Query) =
+            (&self.freshness, want, operation.kind)
+        {
+            freshness.reached(want).await?;
+        }
+        Ok(())
     }
 
     /// Whether a caller may have an operation executed, now. Whoever shares an
@@ -276,6 +355,10 @@ impl Pipeline {
     pub fn authorize(&self, operation: &Operation, caller: &Caller) -> Result<(), ClientError> {
         if let Some(rates) = &self.rates {
             rates.count(caller).map_err(ClientError::too_fast)?;
+        }
+        if operation.known.facts.introspects && !self.settings.introspection {
+            let message = "this server does not tell its schema";
+            return Err(ClientError::new(ErrorCode::Forbidden, message));
         }
         match operation.known.needs(operation.name.as_deref()) {
             Some(needs) => needs.met_by(caller),
@@ -293,11 +376,17 @@ impl Pipeline {
             return reply;
         }
         let span = span(&operation, &call);
-        let (request, extensions) = request(&operation, call);
-
-        let executed = AssertUnwindSafe(self.executor(&operation).execute(request)).catch_unwind();
-        let reply = match timeout(self.settings.timeout, executed.instrument(span)).await {
-            Ok(Ok(response)) => self.answer(response, &operation, &extensions, request_id),
+        let executed = AssertUnwindSafe(async {
+            self.catch_up(&operation, &call).await?;
+            let (request, extensions) = request(&operation, call);
+            Ok((self.executor(&operation).execute(request).await, extensions))
+        });
+        let executed = executed.catch_unwind().instrument(span);
+        let reply = match timeout(self.settings.timeout, executed).await {
+            Ok(Ok(Ok((response, extensions)))) => {
+                self.answer(response, &operation, &extensions, request_id)
+            }
+            Ok(Ok(Err(error))) => Reply::refused(error, Vec::new(), request_id),
             Ok(Err(panic)) => Reply::panicked(panic.as_ref(), request_id),
             Err(_) => Reply::refused(
                 ClientError::new(
@@ -433,7 +522,12 @@ impl Pipeline {
             }
         }
         response.extensions.append(&mut extensions.take());
-        Reply::executed(response, request_id)
+        let mut reply = Reply::executed(response, request_id);
+        if let Some(token) = reply.extensions.get(CONSISTENCY).and_then(Token::of_answer) {
+            let token = HeaderValue::try_from(token.to_string());
+            reply.headers.extend(token.ok().map(|token| (CONSISTENCY_TOKEN, token)));
+        }
+        reply
     }
 
     fn executor(&self, operation: &Operation) -> &dyn Execute {
@@ -581,6 +675,8 @@ impl RequestLine {
         info!(
             transport = match self.transport {
                 Transport::Http => "http",
+                Transport::EventStream => "event-stream",
+                Transport::Multipart => "multipart",
                 Transport::WebSocket => "websocket",
             },
             graphql.operation.r#type = match self.kind {

@@ -68,6 +68,17 @@ impl Reply {
         }
     }
 
+    /// The answer as JSON.
+    pub(super) fn encoded(&self) -> Vec<u8> {
+        // Values came from JSON or from resolvers; none has a form without JSON.
+        serde_json::to_vec(self).unwrap_or_else(|error| {
+            error!(%error, "an answer could not be encoded");
+            let code = ErrorCode::Internal;
+            format!(r#"{{"errors":[{{"message":"{MASKED}","extensions":{{"code":"{code}"}}}}]}}"#)
+                .into_bytes()
+        })
+    }
+
     /// The code of the first error, if there is one.
     pub fn code(&self) -> Option<ErrorCode> {
         let error = self.errors.first()?;
@@ -83,7 +94,7 @@ impl Reply {
             _ => None,
         };
         Sent {
-            payload: encoded(self),
+            payload: self.encoded().into(),
             refusal: self.data.is_none().then(|| encoded(&self.errors)),
             cursor,
             code: self.code(),

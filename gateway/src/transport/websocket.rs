@@ -47,7 +47,8 @@ use self::outgoing::{COALESCED_BYTES, Greeting, Output, Outputs, Reauthenticate,
 use super::{
     Door,
     context::{ConnectionInit, RequestContext, Resume, traceparent},
-    http::{Refused, check_json_depth},
+    http::Refused,
+    parameters::check_json_depth,
     pipeline::{Call, Parameters, Pipeline, Refusal, RequestLine, Transport},
     reply::Reply,
 };
