@@ -16,7 +16,7 @@ use std::{
 use async_graphql::dataloader::Loader;
 use futures_util::{
     FutureExt,
-    future::{BoxFuture, Shared},
+    future::{BoxFuture, WeakShared},
 };
 use mallbots_domain::id::{CustomerId, EntityId, OrderId};
 use mallbots_projections::{
@@ -131,7 +131,7 @@ impl PartialEq for ByAnnouncement {
     }
 }
 
-type Answer<V> = Shared<BoxFuture<'static, Result<Arc<V>, ReadError>>>;
+type Asked<V> = BoxFuture<'static, Result<Arc<V>, ReadError>>;
 
 /// Answers to the last so many questions. Who asks what was just asked gets the
 /// same answer, be it there or on its way.
@@ -139,6 +139,17 @@ type Answer<V> = Shared<BoxFuture<'static, Result<Arc<V>, ReadError>>>;
 pub struct Memo<K, V, const KEPT: usize> {
     recent: Mutex<VecDeque<(K, Answer<V>)>>,
     reads: AtomicU64,
+}
+
+/// What became of a question.
+#[derive(Debug)]
+enum Answer<V> {
+    /// It was asked. Only who waits for the answer keeps the asking: what
+    /// nobody waits for any more would hold its connection to the database, or
+    /// its place in the queue for one, for ever.
+    Awaited(WeakShared<Asked<V>>),
+    /// It is answered.
+    There(Arc<V>),
 }
 
 impl<K, V, const KEPT: usize> Default for Memo<K, V, KEPT> {
@@ -161,25 +172,40 @@ where
     where
         F: Future<Output = Result<V, ReadError>> + Send + 'static,
     {
-        let answer = {
+        let asked = {
             let mut recent = self.recent();
             let known = recent.iter().find(|(known, _)| known == key);
-            if let Some((_, answer)) = known {
-                answer.clone()
+            let awaited = match known {
+                Some((_, Answer::There(value))) => return Ok(Arc::clone(value)),
+                Some((_, Answer::Awaited(asked))) => asked.upgrade(),
+                None => None,
+            };
+            if let Some(asked) = awaited {
+                asked
             } else {
                 self.reads.fetch_add(1, Ordering::Relaxed);
                 let read = read();
-                let answer = async move { read.await.map(Arc::new) }.boxed().shared();
-                recent.truncate(KEPT - 1);
-                recent.push_front((key.clone(), answer.clone()));
-                answer
+                let asked = async move { read.await.map(Arc::new) }.boxed().shared();
+                if let Some(weak) = asked.downgrade() {
+                    recent.retain(|(known, _)| known != key);
+                    recent.truncate(KEPT - 1);
+                    recent.push_front((key.clone(), Answer::Awaited(weak)));
+                }
+                asked
             }
         };
-        let found = answer.await;
-        if found.is_err() {
+        let found = asked.await;
+        let mut recent = self.recent();
+        match &found {
+            Ok(value) => {
+                if let Some((_, answer)) = recent.iter_mut().find(|(known, _)| known == key) {
+                    *answer = Answer::There(Arc::clone(value));
+                }
+            }
             // Whoever asks again may be luckier.
-            self.recent().retain(|(known, _)| known != key);
+            Err(_) => recent.retain(|(known, _)| known != key),
         }
+        drop(recent);
         found
     }
 }
@@ -192,5 +218,47 @@ impl<K, V, const KEPT: usize> Memo<K, V, KEPT> {
     fn recent(&self) -> MutexGuard<'_, VecDeque<(K, Answer<V>)>> {
         // Nothing in here panics half way.
         self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::poll;
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_nobody_waits_for_any_more_is_let_go() {
+        let memo = Memo::<u8, u8, 4>::default();
+        let (connection, mut is_free) = oneshot::channel::<()>();
+        let mut asked = Box::pin(memo.get(&1, || async move {
+            let _connection = connection;
+            std::future::pending().await
+        }));
+        assert!(poll!(&mut asked).is_pending());
+        assert_eq!(is_free.try_recv(), Err(oneshot::error::TryRecvError::Empty));
+
+        drop(asked);
+        assert_eq!(is_free.try_recv(), Err(oneshot::error::TryRecvError::Closed));
+        // And who asks next asks anew.
+        assert_eq!(*memo.get(&1, || async { Ok(7) }).await.unwrap(), 7);
+        assert_eq!(memo.reads(), 2);
+    }
+
+    #[tokio::test]
+    async fn who_asks_the_same_gets_the_same_answer() {
+        let memo = Memo::<u8, u8, 4>::default();
+        let (answer, answered) = oneshot::channel();
+        let mut first = Box::pin(memo.get(&1, || async { Ok(answered.await.unwrap()) }));
+        assert!(poll!(&mut first).is_pending());
+        let mut second = Box::pin(memo.get(&1, || async { Ok(9) }));
+        assert!(poll!(&mut second).is_pending());
+        // Who asked first need not be there when the answer comes.
+        drop(first);
+        answer.send(7).unwrap();
+        assert_eq!(*second.await.unwrap(), 7);
+        assert_eq!(*memo.get(&1, || async { Ok(9) }).await.unwrap(), 7);
+        assert_eq!(memo.reads(), 1);
     }
 }
