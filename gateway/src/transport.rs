@@ -14,6 +14,8 @@ pub mod document_cache;
 
 pub mod persisted;
 
+pub(crate) mod fields;
+
 mod cost;
 
 pub mod consistency;

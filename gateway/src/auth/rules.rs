@@ -4,18 +4,21 @@
 //! see is another question: `graphql::access` answers it where things are loaded.
 //! Together they make `docs/authorization.md`, which a test keeps true.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use async_graphql::{
-    Name, Positioned,
+    Name,
     parser::types::{
-        BaseType, DocumentOperations, ExecutableDocument, FieldDefinition, OperationDefinition,
-        OperationType, Selection, SelectionSet, ServiceDocument, TypeKind, TypeSystemDefinition,
+        DocumentOperations, ExecutableDocument, OperationDefinition, Selection, SelectionSet,
+        ServiceDocument,
     },
 };
 
 use super::{Caller, Role, Roles};
-use crate::error::{ClientError, ErrorCode};
+use crate::{
+    error::{ClientError, ErrorCode},
+    transport::fields::{Fields, base_name},
+};
 
 const ADMIN: Roles = Roles::of(&[Role::Admin]);
 const SHOPPER: Roles = Roles::of(&[Role::Customer, Role::Admin]);
@@ -233,47 +236,18 @@ impl Needs {
     }
 }
 
-/// A schema's fields with their rules.
-#[derive(Debug, Default)]
-pub(crate) struct Rules {
-    query: Option<Name>,
-    mutation: Option<Name>,
-    subscription: Option<Name>,
-    /// Who may ask for a field, and of what type it is; by type and field.
-    fields: HashMap<Name, HashMap<Name, (Roles, Name)>>,
-}
+/// A schema's fields with their rules: who may ask for each, and of what type
+/// it is.
+#[derive(Debug)]
+pub(crate) struct Rules(Fields<(Roles, Name)>);
 
 impl Rules {
     /// Reads the schema's definition.
     pub(crate) fn of(schema: &ServiceDocument) -> Self {
-        let mut rules = Self::default();
-        for definition in &schema.definitions {
-            match definition {
-                TypeSystemDefinition::Schema(schema) => {
-                    let name = |name: &Option<Positioned<Name>>| {
-                        name.as_ref().map(|name| name.node.clone())
-                    };
-                    rules.query = name(&schema.node.query);
-                    rules.mutation = name(&schema.node.mutation);
-                    rules.subscription = name(&schema.node.subscription);
-                }
-                TypeSystemDefinition::Type(ty) => {
-                    let fields = match &ty.node.kind {
-                        TypeKind::Object(object) => &object.fields,
-                        TypeKind::Interface(interface) => &interface.fields,
-                        TypeKind::Scalar
-                        | TypeKind::Union(_)
-                        | TypeKind::Enum(_)
-                        | TypeKind::InputObject(_) => continue,
-                    };
-                    let of = &ty.node.name.node;
-                    let ruled = fields.iter().map(|field| ruled(of, &field.node));
-                    rules.fields.entry(of.clone()).or_default().extend(ruled);
-                }
-                TypeSystemDefinition::Directive(_) => {}
-            }
-        }
-        rules
+        Self(Fields::of(schema, |of, field| {
+            let roles = rule(of, &field.name.node).unwrap_or(ADMIN);
+            (roles, base_name(&field.ty.node.base).clone())
+        }))
     }
 
     /// What each operation of a document takes. Each selection is looked at
@@ -298,13 +272,8 @@ impl Rules {
         operation: &OperationDefinition,
         document: &ExecutableDocument,
     ) -> Needs {
-        let root = match operation.ty {
-            OperationType::Query => &self.query,
-            OperationType::Mutation => &self.mutation,
-            OperationType::Subscription => &self.subscription,
-        };
         let mut needs = Needs::default();
-        let Some(root) = root else { return needs };
+        let Some(root) = self.0.root(operation.ty) else { return needs };
         let mut seen = HashSet::new();
         let mut waiting: Vec<(&Name, &SelectionSet)> = vec![(root, &operation.selection_set.node)];
         while let Some((of, set)) = waiting.pop() {
@@ -315,7 +284,7 @@ impl Rules {
                         if matches!(name.as_str(), "__schema" | "__type" | "_service") {
                             needs.schema = true;
                         }
-                        let known = self.fields.get(of).and_then(|fields| fields.get(name));
+                        let known = self.0.get(of, name);
                         // What federation adds may be missing in the definition.
                         let roles = known.map(|(roles, _)| *roles).or_else(|| rule(of, name));
                         if let Some(roles) = roles
@@ -351,19 +320,6 @@ impl Rules {
     }
 }
 
-fn ruled(of: &Name, field: &FieldDefinition) -> (Name, (Roles, Name)) {
-    let mut ty = &field.ty.node.base;
-    let named = loop {
-        match ty {
-            BaseType::Named(name) => break name,
-            BaseType::List(of) => ty = &of.base,
-        }
-    };
-    let name = field.name.node.clone();
-    let roles = rule(of, &name).unwrap_or(ADMIN);
-    (name, (roles, named.clone()))
-}
-
 #[cfg(test)]
 mod tests {
     use async_graphql::parser::{parse_query, parse_schema};
@@ -390,15 +346,8 @@ mod tests {
     #[test]
     fn every_field_has_a_rule_and_every_rule_a_field() {
         let rules = rules();
-        let mut without = Vec::new();
-        for (of, fields) in &rules.fields {
-            without.extend(
-                fields
-                    .keys()
-                    .filter(|field| rule(of, field).is_none())
-                    .map(|f| format!("{of}.{f}")),
-            );
-        }
+        let names = rules.0.names().filter(|(of, field)| rule(of, field).is_none());
+        let mut without: Vec<_> = names.map(|(of, field)| format!("{of}.{field}")).collect();
         without.sort();
         assert!(without.is_empty(), "give these a rule in auth/rules.rs: {without:#?}");
 
@@ -408,7 +357,7 @@ mod tests {
                 assert_eq!(named.count(), 1, "{of}.{field} has several rules");
                 let is_known = of.starts_with('_')
                     || field.starts_with('_')
-                    || rules.fields.get(*of).is_some_and(|fields| fields.contains_key(*field));
+                    || rules.0.get(of, field).is_some();
                 assert!(is_known, "{of}.{field} has a rule but is not there");
             }
         }

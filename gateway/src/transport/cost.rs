@@ -8,12 +8,14 @@
 use std::{collections::HashMap, convert::Infallible};
 
 use async_graphql::{
-    Name, Positioned, Value, Variables,
+    Name, Value, Variables,
     parser::types::{
-        BaseType, ExecutableDocument, Field, FieldDefinition, OperationDefinition, OperationType,
-        Selection, SelectionSet, ServiceDocument, TypeKind, TypeSystemDefinition,
+        BaseType, ExecutableDocument, Field, FieldDefinition, OperationDefinition, Selection,
+        SelectionSet, ServiceDocument,
     },
 };
+
+use super::fields::{Fields, base_name};
 
 /// How many there are on a page when nobody says.
 const DEFAULT_PAGE: u64 = 20;
@@ -21,14 +23,8 @@ const DEFAULT_PAGE: u64 = 20;
 const LONGEST_PAGE: u64 = 100;
 
 /// What a schema's fields are, as far as their cost goes.
-#[derive(Debug, Default)]
-pub(super) struct Costs {
-    query: Option<Name>,
-    mutation: Option<Name>,
-    subscription: Option<Name>,
-    /// The fields of objects and interfaces, by type.
-    fields: HashMap<Name, HashMap<Name, FieldShape>>,
-}
+#[derive(Debug)]
+pub(super) struct Costs(Fields<FieldShape>);
 
 #[derive(Debug)]
 struct FieldShape {
@@ -41,19 +37,13 @@ struct FieldShape {
 
 impl FieldShape {
     fn of(field: &FieldDefinition) -> Self {
-        let mut base = &field.ty.node.base;
-        let mut is_list = false;
-        let of = loop {
-            match base {
-                BaseType::Named(name) => break name.clone(),
-                BaseType::List(item) => {
-                    is_list = true;
-                    base = &item.base;
-                }
-            }
-        };
+        let base = &field.ty.node.base;
         let names = field.arguments.iter().map(|argument| argument.node.name.node.as_str());
-        Self { of, is_paged: names.into_iter().any(is_page_size), is_list }
+        Self {
+            of: base_name(base).clone(),
+            is_paged: names.into_iter().any(is_page_size),
+            is_list: matches!(base, BaseType::List(_)),
+        }
     }
 }
 
@@ -73,36 +63,7 @@ pub(super) struct Cost {
 impl Costs {
     /// Reads them from the schema's definition.
     pub(super) fn of(schema: &ServiceDocument) -> Self {
-        let mut costs = Self::default();
-        for definition in &schema.definitions {
-            match definition {
-                TypeSystemDefinition::Schema(schema) => {
-                    let name = |name: &Option<Positioned<Name>>| {
-                        name.as_ref().map(|name| name.node.clone())
-                    };
-                    costs.query = name(&schema.node.query);
-                    costs.mutation = name(&schema.node.mutation);
-                    costs.subscription = name(&schema.node.subscription);
-                }
-                TypeSystemDefinition::Type(ty) => {
-                    let fields = match &ty.node.kind {
-                        TypeKind::Object(object) => &object.fields,
-                        TypeKind::Interface(interface) => &interface.fields,
-                        TypeKind::Scalar
-                        | TypeKind::Union(_)
-                        | TypeKind::Enum(_)
-                        | TypeKind::InputObject(_) => continue,
-                    };
-                    let shapes = fields
-                        .iter()
-                        .map(|field| (field.node.name.node.clone(), FieldShape::of(&field.node)));
-                    let known = costs.fields.entry(ty.node.name.node.clone()).or_default();
-                    known.extend(shapes);
-                }
-                TypeSystemDefinition::Directive(_) => {}
-            }
-        }
-        costs
+        Self(Fields::of(schema, |_, field| FieldShape::of(field)))
     }
 
     /// What an operation costs with these variables. For documents that have
@@ -113,14 +74,10 @@ impl Costs {
         document: &ExecutableDocument,
         variables: &Variables,
     ) -> Cost {
-        let root = match operation.ty {
-            OperationType::Query => &self.query,
-            OperationType::Mutation => &self.mutation,
-            OperationType::Subscription => &self.subscription,
-        };
+        let root = self.0.root(operation.ty);
         let mut counting =
             Counting { costs: self, document, variables, fragments: HashMap::new(), varies: false };
-        let total = counting.selections(&operation.selection_set.node, root.as_ref());
+        let total = counting.selections(&operation.selection_set.node, root);
         Cost { total, varies: counting.varies }
     }
 }
@@ -163,7 +120,7 @@ impl<'a> Counting<'a> {
 
     fn field(&mut self, field: &'a Field, ty: Option<&'a Name>) -> u64 {
         let costs = self.costs;
-        let shape = ty.and_then(|ty| costs.fields.get(ty)?.get(&field.name.node));
+        let shape = ty.and_then(|ty| costs.0.get(ty, &field.name.node));
         let one = self.selections(&field.selection_set.node, shape.map(|shape| &shape.of));
         let count = shape.map_or(1, |shape| self.count(shape, field));
         one.saturating_mul(count).saturating_add(1)

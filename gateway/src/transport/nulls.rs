@@ -9,57 +9,24 @@
 use std::collections::HashMap;
 
 use async_graphql::{
-    Name, PathSegment, Positioned, ServerError, Value,
+    Name, PathSegment, ServerError, Value,
     parser::types::{
-        BaseType, ExecutableDocument, Field, FieldDefinition, OperationDefinition, OperationType,
-        Selection, SelectionSet, ServiceDocument, Type, TypeKind, TypeSystemDefinition,
+        BaseType, ExecutableDocument, Field, OperationDefinition, Selection, SelectionSet,
+        ServiceDocument, Type,
     },
     value,
 };
 
+use super::fields::{Fields, base_name};
+
 /// What a schema's fields are, as far as nulls go.
-#[derive(Debug, Default)]
-pub(super) struct OutputTypes {
-    query: Option<Name>,
-    mutation: Option<Name>,
-    subscription: Option<Name>,
-    /// The fields of objects and interfaces, by type.
-    fields: HashMap<Name, HashMap<Name, Type>>,
-}
+#[derive(Debug)]
+pub(super) struct OutputTypes(Fields<Type>);
 
 impl OutputTypes {
     /// Reads them from the schema's definition.
     pub(super) fn of(schema: &ServiceDocument) -> Self {
-        let mut types = Self::default();
-        for definition in &schema.definitions {
-            match definition {
-                TypeSystemDefinition::Schema(schema) => {
-                    let name = |name: &Option<Positioned<Name>>| {
-                        name.as_ref().map(|name| name.node.clone())
-                    };
-                    types.query = name(&schema.node.query);
-                    types.mutation = name(&schema.node.mutation);
-                    types.subscription = name(&schema.node.subscription);
-                }
-                TypeSystemDefinition::Type(ty) => {
-                    let fields = match &ty.node.kind {
-                        TypeKind::Object(object) => &object.fields,
-                        TypeKind::Interface(interface) => &interface.fields,
-                        TypeKind::Scalar
-                        | TypeKind::Union(_)
-                        | TypeKind::Enum(_)
-                        | TypeKind::InputObject(_) => continue,
-                    };
-                    let named = |field: &Positioned<FieldDefinition>| {
-                        (field.node.name.node.clone(), field.node.ty.node.clone())
-                    };
-                    let known = types.fields.entry(ty.node.name.node.clone()).or_default();
-                    known.extend(fields.iter().map(named));
-                }
-                TypeSystemDefinition::Directive(_) => {}
-            }
-        }
-        types
+        Self(Fields::of(schema, |_, field| field.ty.node.clone()))
     }
 
     /// Puts null wherever an error says a field is missing, and carries it
@@ -71,12 +38,7 @@ impl OutputTypes {
         operation: &OperationDefinition,
         document: &ExecutableDocument,
     ) {
-        let root = match operation.ty {
-            OperationType::Query => &self.query,
-            OperationType::Mutation => &self.mutation,
-            OperationType::Subscription => &self.subscription,
-        };
-        let Some(root) = root else { return };
+        let Some(root) = self.0.root(operation.ty) else { return };
         let walk = Walk { types: self, document, operation, root };
 
         // First all holes, then all nulls: an object whose every field failed
@@ -167,9 +129,9 @@ impl<'a> Walk<'a> {
                     for (parent, selections) in &within {
                         self.find(parent, selections, key, &mut found);
                     }
-                    let ty = found.iter().find_map(|(parent, field)| {
-                        self.types.fields.get(*parent)?.get(&field.name.node)
-                    });
+                    let ty = found
+                        .iter()
+                        .find_map(|(parent, field)| self.types.0.get(parent, &field.name.node));
                     let holds = ty.map(|ty| base_name(&ty.base));
                     within = found
                         .into_iter()
@@ -211,13 +173,6 @@ impl<'a> Walk<'a> {
                 }
             }
         }
-    }
-}
-
-fn base_name(base: &BaseType) -> &Name {
-    match base {
-        BaseType::Named(name) => name,
-        BaseType::List(item) => base_name(&item.base),
     }
 }
 
