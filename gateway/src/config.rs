@@ -8,30 +8,30 @@
 
 mod callers;
 pub mod duties;
+mod layers;
 pub mod nats;
+mod reader;
+pub mod settings;
+mod values;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-    net::SocketAddr,
-    num::{NonZeroU32, NonZeroUsize},
-    path::{Path, PathBuf},
-    str::FromStr,
+    collections::BTreeSet, fmt, net::SocketAddr, num::NonZeroU32, path::PathBuf, str::FromStr,
     time::Duration,
 };
 
-use figment::{
-    Figment, Metadata, Profile, Provider,
-    providers::{Format, Toml},
-    value::{Dict, Map, Num, Value},
-};
 use mallbots_eventstore::connect::PoolLimits;
-use tracing_subscriber::EnvFilter;
 
-pub use self::callers::token;
+pub(crate) use self::values::{duration, listen, one_of};
+pub use self::{callers::token, layers::Origin};
 use self::{
     duties::{Duties, Role},
+    layers::{Layers, of_environment, of_file, of_texts, option},
     nats::Nats,
+    reader::{Reader, shown},
+    settings::{SETTINGS, Setting, Usual},
+    values::{
+        count, cursor_secret, database_url, filter, from_str, host, http_url, origin, read_url,
+    },
 };
 use crate::{
     auth::{Keys, rate::Rate},
@@ -197,14 +197,30 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-/// What the environment's variables begin with.
-const PREFIX: &str = "MALLBOTS_";
-
-/// Settings that go by a name that other programs know too.
-const COMMON: [&str; 3] = ["DATABASE_URL", "DATABASE_READ_URL", "NATS_URL"];
-
 /// Names of variables that are not settings of their own.
 const NOT_SETTINGS: [&str; 3] = ["config", "token", "token_file"];
+
+/// What was read, whether it is good or not.
+#[derive(Debug)]
+pub struct Reading {
+    /// The settings; those that are wrong are as they usually are.
+    pub config: Config,
+    /// Each setting, and where it comes from.
+    pub made: Vec<Made>,
+    /// All that is wrong, each with the setting's name.
+    pub faults: Vec<String>,
+}
+
+/// A setting as it was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Made {
+    /// Which.
+    pub setting: &'static Setting,
+    /// What it is, as it would be written, without secrets; nothing if it is not set.
+    pub value: Option<String>,
+    /// Where it comes from.
+    pub origin: Origin,
+}
 
 impl Config {
     /// Reads the settings: flags, the given environment, and the file that one
@@ -222,114 +238,77 @@ impl Config {
         flags: &SettingsArgs,
         environment: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
+        let Reading { config, faults, .. } = Self::read(defaults, flags, environment)?;
+        if faults.is_empty() { Ok(config) } else { Err(ConfigError(faults)) }
+    }
+
+    /// The same, with all that can be said of it. Fails if there is no reading
+    /// the file.
+    pub fn read(
+        defaults: &[(&str, &str)],
+        flags: &SettingsArgs,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Reading, ConfigError> {
         let defaults = defaults.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
-        let environment = settings_of(environment);
-        let file = flags.config.clone().or_else(|| environment.get("config").map(PathBuf::from));
+        let environment = of_environment(environment);
+        let named = environment.iter().rfind(|(key, ..)| key == "config");
+        let file = named.and_then(|(_, value, _)| value.as_str().map(PathBuf::from));
+        let file = flags.config.clone().or(file);
 
-        let mut figment = Figment::from(Layer::of(Place::Defaults, defaults.collect()));
-        let mut in_file = BTreeSet::new();
-        if let Some(file) = &file {
-            let toml = read(file)?;
-            in_file.extend(toml.keys().cloned());
-            figment = figment.merge(Layer { place: Place::File(file.clone()), values: toml });
+        let mut layers = Layers::default();
+        layers.put(of_texts(defaults, |_| Origin::Default));
+        let mut in_file = Vec::new();
+        if let Some(file) = file {
+            let table = of_file(&file)?;
+            in_file.extend(table.keys().cloned());
+            let origin = Origin::File(file);
+            layers.put(table.into_iter().map(|(key, value)| (key, value, origin.clone())));
         }
-        let names: BTreeSet<_> = environment.keys().cloned().collect();
-        figment = figment
-            .merge(Layer::of(Place::Environment, environment))
-            .merge(Layer::of(Place::Flags, flags.as_settings()));
+        let names: BTreeSet<_> = environment.iter().map(|(key, ..)| key.clone()).collect();
+        layers.put(environment);
+        layers.put(of_texts(flags.as_settings(), option));
 
-        let mut reader = Reader { figment, known: NOT_SETTINGS.into(), faults: Vec::new() };
+        let mut reader = Reader { layers, known: NOT_SETTINGS.into(), faults: Vec::new() };
         let mut config = reader.read_all();
-        for key in in_file.difference(&reader.known.iter().map(|key| (*key).to_owned()).collect()) {
+        for key in in_file.iter().filter(|key| !reader.known.contains(key.as_str())) {
             reader.faults.push(format!("{key}: there is no such setting"));
         }
-        config.ignored = names
-            .iter()
-            .filter(|name| !reader.known.contains(name.as_str()))
-            .map(|name| format!("{PREFIX}{}", name.to_ascii_uppercase()))
-            .collect();
-        if reader.faults.is_empty() { Ok(config) } else { Err(ConfigError(reader.faults)) }
+        let unknown = names.iter().filter(|key| !reader.known.contains(key.as_str()));
+        config.ignored = unknown.map(|key| settings::variable(key)).collect();
+        let made = SETTINGS.iter().map(|setting| reader.made(setting, &config)).collect();
+        Ok(Reading { config, made, faults: reader.faults })
     }
-}
 
-/// The variables that are settings, by the settings' names.
-fn settings_of(
-    environment: impl IntoIterator<Item = (String, String)>,
-) -> BTreeMap<String, String> {
-    let mut settings = BTreeMap::new();
-    let mut common = BTreeMap::new();
-    for (name, value) in environment {
-        if let Some(setting) = name.strip_prefix(PREFIX) {
-            settings.insert(setting.to_ascii_lowercase(), value);
-        } else if COMMON.contains(&&*name) {
-            common.insert(name.to_ascii_lowercase(), value);
+    /// What a setting is that depends on others.
+    fn effective(&self, key: &str) -> Option<String> {
+        match key {
+            "roles" => Some(self.duties.to_string()),
+            "contexts" => {
+                let contexts: Vec<_> = self.duties.contexts.iter().copied().collect();
+                self.duties.has(Role::Commands).then(|| contexts.join(","))
+            }
+            "rate_limit" => {
+                Some(self.rate.map_or_else(|| "off".to_owned(), |rate| rate.per_second.to_string()))
+            }
+            "rate_burst" => self.rate.map(|rate| rate.burst.to_string()),
+            _ => None,
         }
     }
-    for (name, value) in common {
-        settings.entry(name).or_insert(value);
-    }
-    settings
-}
-
-fn read(file: &Path) -> Result<Dict, ConfigError> {
-    let fault =
-        |error: &dyn fmt::Display| ConfigError(vec![format!("{}: {error}", file.display())]);
-    let text = std::fs::read_to_string(file).map_err(|error| fault(&error))?;
-    Toml::from_str(&text).map_err(|error| fault(&error))
-}
-
-/// Where a setting was made.
-#[derive(Debug, Clone)]
-enum Place {
-    Flags,
-    Environment,
-    File(PathBuf),
-    Defaults,
-}
-
-impl Place {
-    /// What the setting is called there.
-    fn name_of(&self, key: &str) -> String {
-        match self {
-            Self::Flags => format!("--{}", key.replace('_', "-")),
-            Self::Environment => format!("{PREFIX}{}", key.to_ascii_uppercase()),
-            Self::File(file) => format!("{key} in {}", file.display()),
-            Self::Defaults => key.to_owned(),
-        }
-    }
-}
-
-/// The settings made in one place.
-struct Layer {
-    place: Place,
-    values: Dict,
-}
-
-impl Layer {
-    fn of(place: Place, values: BTreeMap<String, String>) -> Self {
-        Self { place, values: values.into_iter().map(|(key, value)| (key, value.into())).collect() }
-    }
-}
-
-impl Provider for Layer {
-    fn metadata(&self) -> Metadata {
-        let place = self.place.clone();
-        Metadata::named("settings").interpolater(move |_, keys| place.name_of(&keys.join(".")))
-    }
-
-    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
-        Ok(Profile::Default.collect(self.values.clone()))
-    }
-}
-
-/// Reads settings one by one and goes on after a fault, to tell them all.
-struct Reader {
-    figment: Figment,
-    known: BTreeSet<&'static str>,
-    faults: Vec<String>,
 }
 
 impl Reader {
+    fn made(&self, setting: &'static Setting, config: &Config) -> Made {
+        let value = match self.layers.value(setting.key) {
+            Some(value) => Some(setting.show(&shown(value))),
+            None => match setting.usual {
+                Usual::Unset => None,
+                Usual::Is(text) => Some(text.to_owned()),
+                Usual::Depends(_) => config.effective(setting.key),
+            },
+        };
+        Made { setting, value, origin: self.layers.origin(setting.key) }
+    }
+
     fn read_all(&mut self) -> Config {
         let listen = self.read("listen", listen, SocketAddr::from(([127, 0, 0, 1], 8080)));
 
@@ -453,202 +432,9 @@ impl Reader {
         }
         duties
     }
-
-    fn limits(
-        &mut self,
-        [connections, timeout, wait]: [&'static str; 3],
-        usual: PoolLimits,
-    ) -> PoolLimits {
-        let count = NonZeroU32::new(usual.connections).unwrap_or(NonZeroU32::MIN);
-        PoolLimits {
-            connections: self.read(connections, from_str, count).get(),
-            statement_timeout: self.read(timeout, duration, usual.statement_timeout),
-            acquire_timeout: self.read(wait, duration, usual.acquire_timeout),
-        }
-    }
-
-    fn read<T>(
-        &mut self,
-        key: &'static str,
-        parse: impl Fn(&str) -> Result<T, String>,
-        default: T,
-    ) -> T {
-        let Some(value) = self.find(key) else { return default };
-        let read = text_of(&value).ok_or_else(|| "must be text".to_owned());
-        read.and_then(|text| parse(text.trim())).unwrap_or_else(|fault| {
-            self.fault(key, &fault);
-            default
-        })
-    }
-
-    fn optional<T>(
-        &mut self,
-        key: &'static str,
-        parse: impl Fn(&str) -> Result<T, String>,
-    ) -> Option<T> {
-        self.read(key, |text| parse(text).map(Some), None)
-    }
-
-    /// A list of which each is named once, and one at least; none if it was not set.
-    fn set<T: Ord>(
-        &mut self,
-        key: &'static str,
-        parse: impl Fn(&str) -> Result<T, String>,
-    ) -> Option<BTreeSet<T>> {
-        self.find(key)?;
-        let faults = self.faults.len();
-        let set: BTreeSet<_> = self.list(key, parse).into_iter().collect();
-        if set.is_empty() {
-            if self.faults.len() == faults {
-                self.fault(key, "must name one at least");
-            }
-            return None;
-        }
-        Some(set)
-    }
-
-    /// A list, or text with commas.
-    fn list<T>(&mut self, key: &'static str, parse: impl Fn(&str) -> Result<T, String>) -> Vec<T> {
-        let Some(value) = self.find(key) else { return Vec::new() };
-        let items = match &value {
-            Value::Array(_, items) => items.iter().map(text_of).collect::<Option<Vec<_>>>(),
-            Value::String(..) | Value::Char(..) => {
-                text_of(&value).map(|text| text.split(',').map(str::to_owned).collect())
-            }
-            Value::Bool(..) | Value::Num(..) | Value::Empty(..) | Value::Dict(..) => None,
-        };
-        let read = items.ok_or_else(|| "must be a list of texts".to_owned()).and_then(|items| {
-            let items = items.iter().map(|item| item.trim()).filter(|item| !item.is_empty());
-            items.map(parse).collect()
-        });
-        read.unwrap_or_else(|fault| {
-            self.fault(key, &fault);
-            Vec::new()
-        })
-    }
-
-    fn find(&mut self, key: &'static str) -> Option<Value> {
-        self.known.insert(key);
-        self.figment.find_value(key).ok()
-    }
-
-    /// Remembers a fault, under the name the setting has where it was made.
-    fn fault(&mut self, key: &str, fault: &str) {
-        let name = self.figment.find_metadata(key).map_or_else(
-            || key.to_owned(),
-            |metadata| metadata.interpolate(&Profile::Default, &[key]),
-        );
-        self.faults.push(format!("{name}: {fault}"));
-    }
 }
 
 const SNAPSHOT_INTERVAL: NonZeroU32 = NonZeroU32::MIN.saturating_add(99);
-
-fn text_of(value: &Value) -> Option<String> {
-    match value {
-        Value::String(_, text) => Some(text.clone()),
-        Value::Char(_, c) => Some(c.to_string()),
-        Value::Bool(_, truth) => Some(truth.to_string()),
-        Value::Num(_, Num::F32(number)) => Some(number.to_string()),
-        Value::Num(_, Num::F64(number)) => Some(number.to_string()),
-        Value::Num(_, number) => number
-            .to_i128()
-            .map(|number| number.to_string())
-            .or_else(|| number.to_u128().map(|number| number.to_string())),
-        Value::Empty(..) | Value::Dict(..) | Value::Array(..) => None,
-    }
-}
-
-/// A number of things, one at least.
-fn count(text: &str) -> Result<usize, String> {
-    from_str::<NonZeroUsize>(text).map(NonZeroUsize::get)
-}
-
-fn from_str<T: FromStr<Err: fmt::Display>>(text: &str) -> Result<T, String> {
-    text.parse().map_err(|error: T::Err| error.to_string())
-}
-
-/// An address to listen on, such as `127.0.0.1:8080`, `[::1]:0` or `localhost:8080`.
-pub(crate) fn listen(text: &str) -> Result<SocketAddr, String> {
-    let address = match text.strip_prefix("localhost:") {
-        Some(port) => format!("127.0.0.1:{port}"),
-        None => text.to_owned(),
-    };
-    address.parse().map_err(|_| format!("{text:?} is not an address such as 127.0.0.1:8080"))
-}
-
-fn filter(text: &str) -> Result<String, String> {
-    EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
-}
-
-fn http_url(text: &str) -> Result<String, String> {
-    if text.starts_with("http://") || text.starts_with("https://") {
-        Ok(text.to_owned())
-    } else {
-        Err("must begin with http:// or https://".to_owned())
-    }
-}
-
-fn database_url(text: &str) -> Result<Secret, String> {
-    // The text itself may hold a password: it is not repeated.
-    if text.starts_with("postgres://") || text.starts_with("postgresql://") {
-        from_str(text)
-    } else {
-        Err("must begin with postgres://; without it the mall keeps files in `data`".to_owned())
-    }
-}
-
-fn origin(text: &str) -> Result<String, String> {
-    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-    match host {
-        Some(host) if !host.is_empty() && !host.contains(['/', '?', '#', '@']) => {
-            Ok(text.to_owned())
-        }
-        _ => Err(format!("{text:?} is not an origin such as https://console.example")),
-    }
-}
-
-fn read_url(text: &str) -> Result<Secret, String> {
-    database_url(text).map_err(|_| "must begin with postgres://".to_owned())
-}
-
-fn host(text: &str) -> Result<String, String> {
-    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
-    if !text.is_empty() && text.chars().all(is_name) {
-        Ok(text.to_ascii_lowercase())
-    } else {
-        Err(format!("{text:?} is not the name of a host such as mall.example"))
-    }
-}
-
-fn cursor_secret(text: &str) -> Result<Secret, String> {
-    if text.len() < 16 {
-        return Err("must have at least 16 characters".to_owned());
-    }
-    from_str(text)
-}
-
-/// A length of time such as `250ms`, `30s`, `5m`, `24h` or `7d`.
-pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let fault = || format!("{text:?} is not a length of time such as 250ms, 30s, 5m, 24h or 7d");
-    let digits = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(fault)?;
-    let (number, unit) = text.split_at(digits);
-    let number: u64 = number.parse().map_err(|_| fault())?;
-    let milliseconds = match unit {
-        "ms" => Some(1),
-        "s" => Some(1_000),
-        "m" => Some(60_000),
-        "h" => Some(3_600_000),
-        "d" => Some(86_400_000),
-        _ => None,
-    };
-    match milliseconds.and_then(|unit| number.checked_mul(unit)) {
-        Some(0) => Err("must be longer than nothing".to_owned()),
-        Some(milliseconds) => Ok(Duration::from_millis(milliseconds)),
-        None => Err(fault()),
-    }
-}
-
 impl FromStr for LogFormat {
     type Err = &'static str;
 
@@ -684,316 +470,4 @@ impl FromStr for Currency {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::Write;
-
-    use super::*;
-
-    fn load(flags: &SettingsArgs, environment: &[(&str, &str)]) -> Result<Config, Vec<String>> {
-        let environment =
-            environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        Config::load(flags, environment).map_err(|ConfigError(faults)| faults)
-    }
-
-    fn file(text: &str) -> tempfile::NamedTempFile {
-        let mut file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
-        file.write_all(text.as_bytes()).unwrap();
-        file
-    }
-
-    #[test]
-    fn nothing_need_be_set() {
-        let config = load(&SettingsArgs::default(), &[("HOME", "/root")]).unwrap();
-        assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
-        assert_eq!(config.data, Path::new("mallbots-data"));
-        assert_eq!(config.basket_abandoned_after, Duration::from_hours(24));
-        assert_eq!(config.sagas.step_timeout, Duration::from_secs(30));
-        assert_eq!(config.snapshot_interval.get(), 100);
-        assert_eq!(config.currency, Currency::Usd);
-        assert!(config.webhook.is_none() && config.database_url.is_none());
-        assert!(config.ignored.is_empty());
-    }
-
-    #[test]
-    fn flags_go_over_the_environment_and_that_over_the_file() {
-        let file =
-            file("listen = '127.0.0.1:1'\ndata = '/file'\ncurrency = 'EUR'\nsaga_retries = 3");
-        let flags = SettingsArgs {
-            config: Some(file.path().to_owned()),
-            listen: Some("127.0.0.1:3".parse().unwrap()),
-            ..SettingsArgs::default()
-        };
-        let environment = [("MALLBOTS_LISTEN", "127.0.0.1:2"), ("MALLBOTS_DATA", "/environment")];
-        let config = load(&flags, &environment).unwrap();
-        assert_eq!(config.listen.port(), 3);
-        assert_eq!(config.data, Path::new("/environment"));
-        assert_eq!(config.currency, Currency::Eur);
-        assert_eq!(config.sagas.retries, 3);
-    }
-
-    #[test]
-    fn a_command_may_have_defaults_of_its_own() {
-        let defaults = [("data", "mallbots-demo"), ("log", "warn")];
-        let load = |environment: &[(&str, &str)]| {
-            let environment =
-                environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-            Config::load_over(&defaults, &SettingsArgs::default(), environment).unwrap()
-        };
-        let config = load(&[]);
-        assert_eq!(
-            (config.data.as_path(), config.log.filter.as_str()),
-            (Path::new("mallbots-demo"), "warn")
-        );
-        let config = load(&[("MALLBOTS_DATA", "/elsewhere")]);
-        assert_eq!(config.data, Path::new("/elsewhere"));
-    }
-
-    #[test]
-    fn the_environment_may_name_the_file() {
-        let file = file("shutdown_timeout = '5m'\nallowed_origins = ['http://a', 'https://b:1']");
-        let path = file.path().to_str().unwrap();
-        let config = load(&SettingsArgs::default(), &[("MALLBOTS_CONFIG", path)]).unwrap();
-        assert_eq!(config.shutdown_timeout, Duration::from_mins(5));
-        assert_eq!(config.allowed_origins, ["http://a", "https://b:1"]);
-        assert!(config.ignored.is_empty());
-    }
-
-    #[test]
-    fn every_fault_is_told_at_once_under_the_name_it_was_made_by() {
-        let file = file("currency = 'BTC'\nsaga_step_timeout = 30\nlisten_on = 'x'\nlog = 'a=b=c'");
-        let flags = SettingsArgs {
-            config: Some(file.path().to_owned()),
-            listen: Some("0.0.0.0:80".parse().unwrap()),
-            ..SettingsArgs::default()
-        };
-        let environment = [
-            ("MALLBOTS_SNAPSHOT_INTERVAL", "0"),
-            ("MALLBOTS_CURSOR_SECRET", "short"),
-            ("MALLBOTS_WEBHOOK_URL", "https://hooks.example"),
-            ("MALLBOTS_ALLOWED_ORIGINS", "https://a, b"),
-            ("DATABASE_URL", "mysql://user:hunter2@host"),
-        ];
-        let faults = load(&flags, &environment).unwrap_err();
-        let path = file.path().display();
-        for start in [
-            "--listen: 0.0.0.0:80 is not a loopback address",
-            &format!("currency in {path}: must be USD"),
-            &format!("saga_step_timeout in {path}: \"30\" is not a length of time"),
-            &format!("log in {path}: "),
-            "listen_on: there is no such setting",
-            "MALLBOTS_SNAPSHOT_INTERVAL: ",
-            "MALLBOTS_CURSOR_SECRET: must have at least 16",
-            "webhook_secret: is missing",
-            "MALLBOTS_ALLOWED_ORIGINS: \"b\" is not an origin",
-            "MALLBOTS_DATABASE_URL: must begin with postgres://",
-        ] {
-            assert!(faults.iter().any(|fault| fault.starts_with(start)), "{start}\n{faults:#?}");
-        }
-        assert_eq!(faults.len(), 10);
-        assert!(!faults.join("\n").contains("hunter2"));
-    }
-
-    #[test]
-    fn numbers_in_the_environment_may_be_secrets() {
-        let environment = [
-            ("MALLBOTS_CURSOR_SECRET", "1234567890123456"),
-            ("MALLBOTS_WEBHOOK_URL", "http://localhost:1/hook"),
-            ("MALLBOTS_WEBHOOK_SECRET", "0042"),
-        ];
-        let config = load(&SettingsArgs::default(), &environment).unwrap();
-        assert_eq!(config.cursor_secret.unwrap().expose(), "1234567890123456");
-        assert_eq!(config.webhook.unwrap().secret.expose(), "0042");
-    }
-
-    #[test]
-    fn secrets_do_not_show() {
-        let environment = [("DATABASE_URL", "postgres://user:hunter2@host/mall")];
-        let config = load(&SettingsArgs::default(), &environment).unwrap();
-        assert!(!format!("{config:?}").contains("hunter2"));
-        assert_eq!(config.database_url.unwrap().expose(), environment[0].1);
-    }
-
-    #[test]
-    fn queries_may_have_a_database_of_their_own() {
-        let environment = [
-            ("DATABASE_URL", "postgres://primary/mall"),
-            ("DATABASE_READ_URL", "postgres://replica/mall"),
-            ("MALLBOTS_DATABASE_READ_TIMEOUT", "2s"),
-            ("MALLBOTS_DATABASE_CONNECTIONS", "3"),
-        ];
-        let config = load(&SettingsArgs::default(), &environment).unwrap();
-        assert_eq!(config.database_read_url.unwrap().expose(), environment[1].1);
-        assert_eq!(config.database_reads.statement_timeout, Duration::from_secs(2));
-        assert_eq!(config.database_work, PoolLimits { connections: 3, ..PoolLimits::WORK });
-
-        let faults = load(&SettingsArgs::default(), &environment[1..2]).unwrap_err();
-        assert_eq!(faults, ["MALLBOTS_DATABASE_READ_URL: is of no use without database_url"]);
-        let none = [("MALLBOTS_DATABASE_READ_CONNECTIONS", "0")];
-        assert!(load(&SettingsArgs::default(), &none).is_err());
-    }
-
-    #[test]
-    fn a_process_does_everything_that_makes_sense_if_nothing_is_said() {
-        let config = load(&SettingsArgs::default(), &[]).unwrap();
-        assert_eq!(config.duties.to_string(), "gateway,commands,sagas,projector,notifier");
-        let nats = ("NATS_URL", "nats://127.0.0.1:4222");
-        let config = load(&SettingsArgs::default(), &[nats]).unwrap();
-        assert_eq!(config.duties.to_string(), "gateway,commands,sagas,projector,relay,notifier");
-        assert_eq!(config.duties.contexts.len(), 6);
-    }
-
-    #[test]
-    fn several_processes_divide_the_work() {
-        let environment = [
-            ("DATABASE_URL", "postgres://mall"),
-            ("NATS_URL", "nats://one:4222, tls://user:hunter2@two:4222"),
-            ("MALLBOTS_CONTEXTS", "depot,ordering"),
-            ("MALLBOTS_STREAM_REPLICAS", "3"),
-            ("MALLBOTS_STREAM_MAX_AGE", "forever"),
-            ("MALLBOTS_STREAM_MAX_BYTES", "10GiB"),
-            ("MALLBOTS_NATS_TOKEN", "hunter2"),
-        ];
-        let flags = SettingsArgs {
-            roles: Some("relay, commands".to_owned()),
-            listen: Some("0.0.0.0:8080".parse().unwrap()),
-            ..SettingsArgs::default()
-        };
-        let config = load(&flags, &environment).unwrap();
-        assert_eq!(config.duties.to_string(), "commands,relay");
-        assert_eq!(config.duties.contexts, ["depot", "ordering"].into());
-        assert!(!format!("{config:?}").contains("hunter2"));
-        let nats = config.nats.unwrap();
-        assert_eq!((nats.stream.replicas, nats.stream.max_age), (3, None));
-        assert_eq!(nats.stream.max_bytes, Some(10 << 30));
-        assert_eq!(nats.options("mall".to_owned()).urls[1], "tls://user:hunter2@two:4222");
-    }
-
-    #[test]
-    fn work_that_cannot_be_done_is_refused() {
-        let database = ("DATABASE_URL", "postgres://mall");
-        let nats = ("NATS_URL", "nats://mall:4222");
-        for (environment, start) in [
-            (
-                &[database, ("MALLBOTS_ROLES", "gatekeeper")][..],
-                "MALLBOTS_ROLES: \"gatekeeper\" is not a role; there are gateway, commands,",
-            ),
-            (
-                &[database, ("MALLBOTS_CONTEXTS", "stores")],
-                "MALLBOTS_CONTEXTS: \"stores\" is not a context with work to do; there are baskets,",
-            ),
-            (&[database, ("MALLBOTS_ROLES", ",")], "MALLBOTS_ROLES: must name one at least"),
-            (&[database, ("MALLBOTS_ROLES", "relay")], "MALLBOTS_ROLES: the relay publishes on"),
-            (&[nats, ("MALLBOTS_ROLES", "relay")], "MALLBOTS_ROLES: files are one process's"),
-            (&[("MALLBOTS_CONTEXTS", "depot")], "MALLBOTS_CONTEXTS: files are one process's"),
-            (
-                &[database, ("MALLBOTS_ROLES", "sagas"), ("MALLBOTS_CONTEXTS", "depot")],
-                "MALLBOTS_CONTEXTS: is of no use without the role commands",
-            ),
-            (&[("NATS_URL", "http://hunter2")], "MALLBOTS_NATS_URL: must begin with nats://"),
-            (
-                &[("MALLBOTS_NATS_TOKEN", "hunter2")],
-                "MALLBOTS_NATS_TOKEN: is of no use without nats_url",
-            ),
-            (
-                &[nats, ("MALLBOTS_NATS_USER", "me")],
-                "nats_credentials, nats_user with nats_password, nats_token: one of these",
-            ),
-            (&[nats, ("MALLBOTS_STREAM_REPLICAS", "2")], "MALLBOTS_STREAM_REPLICAS: must be 1"),
-            (
-                &[("MALLBOTS_ALLOWED_HOSTS", "mall:8080")],
-                "MALLBOTS_ALLOWED_HOSTS: \"mall:8080\" is not the name of a host",
-            ),
-        ] {
-            let faults = load(&SettingsArgs::default(), environment).unwrap_err();
-            assert_eq!(faults.len(), 1, "{faults:#?}");
-            assert!(faults[0].starts_with(start), "{start}\n{faults:#?}");
-            assert!(!faults[0].contains("hunter2"));
-        }
-    }
-
-    #[test]
-    fn the_door_may_be_made_narrower() {
-        let config = load(&SettingsArgs::default(), &[]).unwrap();
-        assert_eq!(config.preflight, Preflight::Foreign);
-        assert!(config.introspection && config.persisted_queries);
-        let environment = [
-            ("MALLBOTS_PREFLIGHT", "always"),
-            ("MALLBOTS_INTROSPECTION", "false"),
-            ("MALLBOTS_PERSISTED_QUERIES", "false"),
-            ("MALLBOTS_TRUSTED_DOCUMENTS", "manifest.json"),
-            ("MALLBOTS_TRUSTED_DOCUMENTS_ONLY", "true"),
-            ("MALLBOTS_OPERATION_TIMEOUT", "5s"),
-            ("MALLBOTS_MAX_CONNECTIONS", "100"),
-            ("MALLBOTS_MAX_CONNECTIONS_PER_ADDRESS", "10"),
-        ];
-        let config = load(&SettingsArgs::default(), &environment).unwrap();
-        assert_eq!(config.preflight, Preflight::Always);
-        assert!(!config.introspection && !config.persisted_queries);
-        assert!(config.trusted_documents_only);
-        assert_eq!(config.operation_timeout, Some(Duration::from_secs(5)));
-        assert_eq!(
-            (config.max_connections, config.max_connections_per_address),
-            (Some(100), Some(10))
-        );
-
-        for (name, value, fault) in [
-            ("MALLBOTS_PREFLIGHT", "never", "must be foreign or always"),
-            ("MALLBOTS_MAX_CONNECTIONS", "0", ""),
-            ("MALLBOTS_TRUSTED_DOCUMENTS_ONLY", "true", "is of no use without trusted_documents"),
-        ] {
-            let faults = load(&SettingsArgs::default(), &[(name, value)]).unwrap_err();
-            assert_eq!(faults.len(), 1);
-            assert!(faults[0].starts_with(&format!("{name}: {fault}")), "{faults:?}");
-        }
-    }
-
-    #[test]
-    fn a_misspelt_variable_is_noticed() {
-        let config = load(&SettingsArgs::default(), &[("MALLBOTS_LISTN", "x")]).unwrap();
-        assert_eq!(config.ignored, ["MALLBOTS_LISTN"]);
-    }
-
-    #[test]
-    fn a_file_that_is_not_there_is_a_fault() {
-        let flags =
-            SettingsArgs { config: Some("/no/such.toml".into()), ..SettingsArgs::default() };
-        assert!(load(&flags, &[]).unwrap_err()[0].starts_with("/no/such.toml: "));
-    }
-
-    #[test]
-    fn lengths_of_time_have_a_unit() {
-        for (text, milliseconds) in [
-            ("250ms", 250),
-            ("30s", 30_000),
-            ("5m", 300_000),
-            ("24h", 86_400_000),
-            ("7d", 604_800_000),
-        ] {
-            assert_eq!(duration(text), Ok(Duration::from_millis(milliseconds)));
-        }
-        for text in
-            ["", "30", "s", "-1s", "1.5s", "0s", "1 s", "99999999999999999999s", "213503982335d"]
-        {
-            assert!(duration(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn only_loopback_addresses_are_served_to_everybody() {
-        for address in ["127.0.0.1:0", "127.1.2.3:80", "[::1]:8080", "localhost:8080"] {
-            assert!(load(&SettingsArgs::default(), &[("MALLBOTS_LISTEN", address)]).is_ok());
-        }
-        for address in ["0.0.0.0:80", "192.168.0.1:80", "[::]:80", "mall.example:80", "8080"] {
-            assert!(load(&SettingsArgs::default(), &[("MALLBOTS_LISTEN", address)]).is_err());
-        }
-        let faults = load(&SettingsArgs::default(), &[("MALLBOTS_LISTEN", "0.0.0.0:80")]);
-        let fault = faults.unwrap_err().join("\n");
-        assert!(fault.contains("auth_secret") && fault.contains("an admin"), "{fault}");
-        let everywhere = ("MALLBOTS_LISTEN", "0.0.0.0:80");
-        // Unless the network is closed, or there is nothing to be had here.
-        let trusted = ("MALLBOTS_TRUSTED_NETWORK", "true");
-        assert!(load(&SettingsArgs::default(), &[everywhere, trusted]).is_ok());
-        let worker = [("DATABASE_URL", "postgres://mall"), ("MALLBOTS_ROLES", "sagas")];
-        assert!(load(&SettingsArgs::default(), &[everywhere, worker[0], worker[1]]).is_ok());
-    }
-}
+mod tests;

@@ -48,7 +48,16 @@ fn main() -> ExitCode {
         }
         Command::Dlq(command) => block_on(async { Ok(cli::dlq::command(&command).await) })
             .unwrap_or_else(|error| fail(&error, 1)),
-        Command::Schema => print(&startup::sdl()).unwrap_or_else(|error| fail(&error, 1)),
+        Command::Config(command) => match Config::read(&[], &cli.settings, std::env::vars()) {
+            Ok(reading) => {
+                cli::settings::command(&command, &reading).unwrap_or_else(|error| fail(&error, 1))
+            }
+            Err(error) => fail(&error.into(), WRONG_USAGE),
+        },
+        Command::Completions(args) => {
+            print(&cli::completions::script(&args)).unwrap_or_else(|error| fail(&error, 1))
+        }
+        Command::Schema => print(startup::sdl().as_bytes()).unwrap_or_else(|error| fail(&error, 1)),
     }
 }
 
@@ -72,7 +81,7 @@ fn migrate(config: &Config) -> anyhow::Result<ExitCode> {
     telemetry::start(&config.log).context("starting the log")?;
     block_on(async {
         mall::Databases::open(config).await?;
-        print("The tables are as this version needs them.\n")
+        print(b"The tables are as this version needs them.\n")
     })
 }
 
@@ -92,8 +101,8 @@ fn block_on(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Res
     done
 }
 
-fn print(text: &str) -> anyhow::Result<ExitCode> {
-    io::stdout().write_all(text.as_bytes()).context("writing to standard output")?;
+fn print(text: &[u8]) -> anyhow::Result<ExitCode> {
+    io::stdout().write_all(text).context("writing to standard output")?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, fmt, str::FromStr, sync::Arc, time::Duration};
 use mallbots_domain::id::{CustomerId, StoreId};
 
 use super::token::now;
+use crate::config::one_of;
 
 /// What somebody is to the mall.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, clap::ValueEnum)]
@@ -54,9 +55,7 @@ impl FromStr for Role {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL.into_iter().find(|role| role.name() == text).ok_or_else(|| {
-            format!("{text:?} is not a role; there are {}", Self::ALL.map(Self::name).join(", "))
-        })
+        one_of(&Self::ALL, Self::name, "a role", text)
     }
 }
 

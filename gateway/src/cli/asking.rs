@@ -22,14 +22,6 @@ const REFUSED: u8 = 1;
 /// The exit code when the mall could not be reached.
 const UNREACHABLE: u8 = 3;
 
-/// The exit codes, as the help tells them.
-pub(crate) const EXIT_CODES: &str = "\
-Exit codes:
-  0  done
-  1  the mall refused, or it did not go well; the message says why
-  2  wrong usage
-  3  the mall cannot be reached";
-
 /// Which mall is asked, and how the answer is told.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct MallArgs {
@@ -130,10 +122,12 @@ pub(super) fn ended(done: Result<bool, AskError>) -> ExitCode {
     })
 }
 
-/// A table for people: columns as wide as what is in them.
+/// A table for people: columns as wide as what is in them. What would move
+/// the cursor of a terminal is shown as a sign of its own.
 pub(super) fn table<const N: usize>(header: [&str; N], rows: &[[String; N]]) -> String {
+    let rows: Vec<_> = rows.iter().map(|row| row.each_ref().map(|cell| tame(cell))).collect();
     let mut widths = header.map(|name| name.chars().count());
-    for row in rows {
+    for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = cell.chars().count().max(*width);
         }
@@ -146,10 +140,16 @@ pub(super) fn table<const N: usize>(header: [&str; N], rows: &[[String; N]]) -> 
         text.push('\n');
     };
     line(header);
-    for row in rows {
+    for row in &rows {
         line(row.each_ref().map(String::as_str));
     }
     text
+}
+
+/// Text from elsewhere as it may go to a terminal: on one line, without what
+/// a terminal would obey.
+pub(super) fn tame(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 /// A position for people: without the zeros that keep it in order as text.

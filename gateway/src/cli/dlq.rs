@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::asking::{AskError, EXIT_CODES, Mall, MallArgs, ended, table};
+use super::asking::{AskError, Mall, MallArgs, ended, table};
 use crate::{
     client::operating::{
         DeadLetter, dead_letter, dead_letters, discard_dead_letter, retry_dead_letter,
@@ -35,7 +35,7 @@ pub enum DlqCommand {
     #[command(after_help = LIST_HELP)]
     List(ListArgs),
     /// One of them, with its content.
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = SHOW_HELP)]
     Show(ShowArgs),
     /// Tries again, and then, in order, what waits behind.
     #[command(after_help = SETTLE_HELP)]
@@ -56,6 +56,17 @@ Examples:
 Exit codes:
   0  done, whether something is parked or not
   1  the mall refused; the message says why
+  2  wrong usage
+  3  the mall cannot be reached";
+
+const SHOW_HELP: &str = "\
+Examples:
+  mallbots dlq show deadletter_01h455vb4pex5vsknk084sn02q
+  mallbots dlq show deadletter_01h455vb4pex5vsknk084sn02q --json | jq '.payload | fromjson'
+
+Exit codes:
+  0  done
+  1  it is not parked, or the mall refused; the message says why
   2  wrong usage
   3  the mall cannot be reached";
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{
-    asking::{AskError, EXIT_CODES, Mall, MallArgs, ended, position, table},
+    asking::{AskError, Mall, MallArgs, ended, position, table},
     bar::Bar,
 };
 use crate::client::operating::{
@@ -23,7 +23,7 @@ const LOOK: Duration = Duration::from_millis(200);
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum ProjectionsCommand {
     /// How far each is behind the ledger, and what it could not take in.
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = LIST_HELP)]
     List(MallArgs),
     /// Fills some, or all, anew from the ledger, while the mall goes on.
     ///
@@ -32,6 +32,17 @@ pub enum ProjectionsCommand {
     #[command(after_help = REBUILD_HELP)]
     Rebuild(RebuildArgs),
 }
+
+const LIST_HELP: &str = "\
+Examples:
+  mallbots projections list
+  mallbots projections list --json | jq '.[] | select(.lag > 0)'
+
+Exit codes:
+  0  done
+  1  the mall refused; the message says why
+  2  wrong usage
+  3  the mall cannot be reached";
 
 const REBUILD_HELP: &str = "\
 Examples:

@@ -26,7 +26,12 @@ Examples:
   curl -H \"Authorization: Bearer $(mallbots token --role depot)\" …
 
 The key is never an option: it is auth_secret (MALLBOTS_AUTH_SECRET, or the file
-named by auth_secret_file). Without keys it is the mall's own, for development.";
+named by auth_secret_file). Without keys it is the mall's own, for development.
+
+Exit codes:
+  0  done
+  1  it could not be made; the message says why
+  2  wrong usage or settings";
 
 /// Who is to come in.
 #[derive(Debug, Clone, PartialEq, Args)]

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::Context;
 
-use super::{Reader, Secret, duration, from_str};
+use super::{Reader, Secret, duration, values::from_str};
 use crate::auth::{By, Keys, key_set::Source, rate::Rate, token::Terms};
 
 /// The shortest secret that tokens are signed with, in bytes: as long as the

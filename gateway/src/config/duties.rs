@@ -4,6 +4,8 @@ use std::{collections::BTreeSet, fmt, str::FromStr};
 
 use mallbots_messaging::inbound::CONTEXTS;
 
+use super::one_of;
+
 /// A kind of work that a process may do or leave to others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
@@ -50,17 +52,13 @@ impl FromStr for Role {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL.into_iter().find(|role| role.name() == text).ok_or_else(|| {
-            format!("{text:?} is not a role; there are {}", Self::ALL.map(Self::name).join(", "))
-        })
+        one_of(&Self::ALL, Self::name, "a role", text)
     }
 }
 
 /// A context, by its name.
 pub(super) fn context(text: &str) -> Result<&'static str, String> {
-    CONTEXTS.into_iter().find(|context| *context == text).ok_or_else(|| {
-        format!("{text:?} is not a context with work to do; there are {}", CONTEXTS.join(", "))
-    })
+    one_of(&CONTEXTS, |context| context, "a context with work to do", text)
 }
 
 /// What a process does.

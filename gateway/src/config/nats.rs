@@ -7,7 +7,7 @@ use mallbots_messaging::{
     streams::StreamOptions,
 };
 
-use super::{Reader, Secret, duration, from_str};
+use super::{Reader, Secret, duration, values::from_str};
 
 /// NATS, as it is configured.
 #[derive(Debug, Clone)]

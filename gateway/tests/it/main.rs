@@ -8,6 +8,7 @@ mod busywork;
 mod defects;
 mod deploy;
 mod economy;
+mod help;
 mod kills;
 mod ledger;
 mod live;

@@ -171,3 +171,52 @@ fn help_and_schema_go_to_standard_output() {
     assert_eq!(status.code(), Some(2));
     assert!(told.contains("--no-such-option"));
 }
+
+#[test]
+fn the_settings_are_shown_with_where_they_come_from_and_without_secrets() {
+    let show = |arguments: &[&str], secret: &str| {
+        let output = mallbots()
+            .args(["--log", "debug", "config", "show"])
+            .args(arguments)
+            .env("DATABASE_URL", "postgres://mall:hunter2@db/mall")
+            .env("MALLBOTS_CURSOR_SECRET", secret)
+            .output()
+            .unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        let (out, err) = (text(output.stdout), text(output.stderr));
+        assert!(!out.contains("hunter2") && !err.contains("hunter2"), "{out}{err}");
+        (output.status.code(), out, err)
+    };
+    let (code, out, _) = show(&["--origin"], "hunter2hunter2hunter2");
+    assert_eq!(code, Some(0));
+    let words = |name: &str| -> Vec<String> {
+        let line = out.lines().find(|line| line.starts_with(name)).unwrap();
+        line.split_whitespace().map(str::to_owned).collect()
+    };
+    assert_eq!(words("log "), ["log", "debug", "--log"]);
+    assert_eq!(
+        words("database_url"),
+        ["database_url", "postgres://mall:****@db/mall", "DATABASE_URL"]
+    );
+    assert_eq!(words("cursor_secret"), ["cursor_secret", "****", "MALLBOTS_CURSOR_SECRET"]);
+    assert_eq!(words("currency"), ["currency", "USD", "default"]);
+
+    // What is wrong is shown and told, and the code says that nothing would start.
+    let (code, out, err) = show(&["--json"], "hunter2");
+    assert_eq!(code, Some(2));
+    assert!(err.contains("MALLBOTS_CURSOR_SECRET: must have at least 16"), "{err}");
+    let told: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(told["faults"].as_array().unwrap().len(), 1, "{told}");
+    let settings = told["settings"].as_array().unwrap();
+    let log = settings.iter().find(|setting| setting["name"] == "log").unwrap();
+    assert_eq!(log["origin"], serde_json::json!({ "kind": "flag", "option": "--log" }));
+}
+
+#[test]
+fn shells_are_told_how_to_complete() {
+    for shell in ["bash", "zsh", "fish"] {
+        let (status, script, _) = run(&["completions", shell]);
+        assert!(status.success() && script.contains("projections"), "{shell}");
+    }
+    assert_eq!(run(&["completions", "abacus"]).0.code(), Some(2));
+}
