@@ -35,6 +35,7 @@ const config = {
   immutableTypes: true,
   strictScalars: true,
   scalars: {
+    _Any: "Record<string, unknown>",
     Cursor: "string",
     DateTime: "string",
     Decimal: { input: "string | number", output: "string" },

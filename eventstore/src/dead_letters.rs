@@ -106,8 +106,18 @@ impl Ledger {
 
     /// One message that is set aside.
     pub async fn dead_letter(&self, id: DeadLetterId) -> Result<Option<DeadLetter>, StoreError> {
-        let found = self.rows(&sql::DEAD_LETTER, &[Arg::text(&id)], letter).await?;
-        Ok(found.into_iter().next())
+        Ok(self.dead_letters_by_id(&[id]).await?.pop())
+    }
+
+    /// Messages that are set aside, by their ids and in no order. What is not
+    /// there is missing from the answer.
+    pub async fn dead_letters_by_id(
+        &self,
+        ids: &[DeadLetterId],
+    ) -> Result<Vec<DeadLetter>, StoreError> {
+        let ids = serde_json::to_string(ids)
+            .map_err(|error| codec::undecodable("ids", "a question", error))?;
+        self.rows(&sql::DEAD_LETTERS_BY_ID, &[Arg::Text(Some(ids))], letter).await
     }
 
     /// Changes a dead letter. False if it is not there any more.

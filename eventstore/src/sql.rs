@@ -345,12 +345,13 @@ pub const DEAD_LETTERS: Sql = Sql {
         WHERE (position, id) > ($1, $2) AND consumer = coalesce($3, consumer)
         AND key = coalesce($4, key) ORDER BY position, id LIMIT $5",
 };
-/// One message that is set aside.
-pub(crate) const DEAD_LETTER: Sql = Sql {
+/// Several messages that are set aside.
+pub(crate) const DEAD_LETTERS_BY_ID: Sql = Sql {
     sqlite: "SELECT id, consumer, key, position, message_id, reason, attempts, first_failed_at,
-        payload_override FROM dead_letters WHERE id = $1",
+        payload_override FROM dead_letters WHERE id IN (SELECT value FROM json_each($1))",
     postgres: "SELECT id, consumer, key, position, message_id::text, reason, attempts,
-        first_failed_at, payload_override FROM dead_letters WHERE id = $1",
+        first_failed_at, payload_override FROM dead_letters WHERE id = ANY (ARRAY (
+            SELECT value FROM json_array_elements_text($1::json) AS i (value)))",
 };
 /// Changes a message that is set aside.
 pub(crate) const UPDATE_DEAD_LETTER: Sql = Sql {

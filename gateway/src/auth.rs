@@ -19,7 +19,7 @@ mod development;
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
-use axum::http::{HeaderMap, header::AUTHORIZATION};
+use axum::http::{HeaderMap, HeaderName, header::AUTHORIZATION};
 use jsonwebtoken::{Algorithm, DecodingKey, decode_header};
 use mallbots_eventstore::ledger::Ledger;
 
@@ -33,6 +33,9 @@ use crate::{
     error::{ClientError, ErrorCode},
     startup::Lifecycle,
 };
+
+/// The token of a router that asks on somebody's behalf.
+const ROUTER_AUTHORIZATION: HeaderName = HeaderName::from_static("router-authorization");
 
 /// The longest token that is looked at, in bytes.
 const LONGEST_TOKEN: usize = 8 * 1024;
@@ -151,18 +154,21 @@ impl Authenticator {
         self.0.issuer.as_ref()
     }
 
-    /// Who sent a request with these headers.
+    /// Who sent a request with these headers, on whose behalf: a router has a
+    /// token of its own beside that of whoever asked it, and is then both.
     pub async fn of_headers(&self, headers: &HeaderMap) -> Result<Caller, ClientError> {
-        let mut given = headers.get_all(AUTHORIZATION).iter();
-        let token = match (given.next(), given.next()) {
-            (None, _) => None,
-            (Some(value), None) => {
-                let value = value.to_str().map_err(|_| refused("it is not text"))?;
-                Some(bearer(value)?)
-            }
-            (Some(_), Some(_)) => return Err(refused("there are several")),
+        let token = token_in(headers, &AUTHORIZATION)?;
+        let Some(router) = token_in(headers, &ROUTER_AUTHORIZATION)? else {
+            return self.of_token(token).await;
         };
-        self.of_token(token).await
+        let router = self.of_token(Some(router)).await?;
+        if !router.rights().roles.has(Role::Router) {
+            return Err(refused("Router-Authorization is for a router's"));
+        }
+        match token {
+            Some(token) => Ok(self.of_token(Some(token)).await?.through(&router)),
+            None => Ok(router),
+        }
     }
 
     /// Who opened a socket with this payload of `connection_init`: its
@@ -216,6 +222,19 @@ impl Authenticator {
                 token::verify(token, header.alg, &key, terms)
             }
         }
+    }
+}
+
+/// The token in a header, if there is one.
+fn token_in<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, ClientError> {
+    let mut given = headers.get_all(name).iter();
+    match (given.next(), given.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) => {
+            let value = value.to_str().map_err(|_| refused("it is not text"))?;
+            bearer(value).map(Some)
+        }
+        (Some(_), Some(_)) => Err(refused("there are several")),
     }
 }
 

@@ -8,6 +8,7 @@
 pub mod baskets;
 pub mod customers;
 pub mod depot;
+pub mod entities;
 pub mod node;
 pub mod operations;
 pub mod orders;
@@ -16,6 +17,8 @@ pub mod sagas;
 pub mod stores;
 
 pub mod services;
+
+pub mod subgraph;
 
 pub mod access;
 
@@ -45,6 +48,7 @@ pub struct Query(
     depot::DepotQueries,
     sagas::SagaQueries,
     operations::OperationQueries,
+    entities::EntityQueries,
 );
 
 /// The mutations of all contexts.

@@ -18,6 +18,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use async_graphql::SDLExportOptions;
 use axum::{
     Json, Router,
     extract::{RawQuery, State},
@@ -543,7 +544,8 @@ fn pipeline_settings(config: &Config) -> anyhow::Result<PipelineSettings> {
 
 /// The schema's definition, as `schema.graphql` holds it.
 pub fn sdl() -> String {
-    graphql::schema_builder().finish().sdl()
+    let options = SDLExportOptions::new().include_specified_by();
+    graphql::schema_builder().finish().sdl_with_options(options)
 }
 
 /// Says how it is, and what is wrong; `?verbose` lists what is well too.

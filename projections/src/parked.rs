@@ -54,9 +54,16 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// A parked event.
-pub async fn by_id(reads: &Reads, id: DeadLetterId) -> Result<Option<ParkedRow>, ReadError> {
-    Ok(Entity::find_by_id(Text(id)).one(reads.db()).await?)
+/// Parked events by their ids; what is not there is missing from the answer.
+pub async fn by_ids(
+    reads: &Reads,
+    ids: &[DeadLetterId],
+) -> Result<HashMap<DeadLetterId, ParkedRow>, ReadError> {
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows = Entity::find().filter(reads.any_of(Column::Id, ids)).all(reads.db()).await?;
+    Ok(rows.into_iter().map(|row| (*row.id, row)).collect())
 }
 
 /// Parked events, in ledger order. The value of a key is the position.

@@ -20,6 +20,8 @@ export type Scalars = {
   Decimal: { input: string | number; output: string; }
   /** A place in the ledger: opaque, and greater the later. */
   Position: { input: string; output: string; }
+  /** A thing by its type and its key: `{ "__typename": "Order", "id": "order_…" }`. */
+  _Any: { input: Record<string, unknown>; output: Record<string, unknown>; }
 };
 
 /** Something to put into a basket. */
@@ -1473,6 +1475,10 @@ export type Query = {
   readonly projections: ReadonlyArray<Projection>;
   /** What is parked, in the order of the ledger. */
   readonly deadLetters: DeadLetterConnection;
+  /** For routers: things by their types and keys, in their order; null for what is not there. */
+  readonly _entities: ReadonlyArray<Maybe<_Entity>>;
+  /** For routers: what this service adds to the whole. */
+  readonly _service: _Service;
 };
 
 
@@ -1638,6 +1644,12 @@ export type QueryLedgerEventArgs = {
 export type QueryDeadLettersArgs = {
   first?: InputMaybe<Scalars['Int']['input']>;
   after?: InputMaybe<Scalars['Cursor']['input']>;
+};
+
+
+/** The queries of all contexts. */
+export type Query_EntitiesArgs = {
+  representations: ReadonlyArray<Scalars['_Any']['input']>;
 };
 
 /** What a product is to be called and said to be. */
@@ -2286,5 +2298,15 @@ export type TakeBotOfflinePayload = {
   readonly position: Scalars['Position']['output'];
   /** The mark the client gave, returned. */
   readonly clientMutationId?: Maybe<Scalars['String']['output']>;
+};
+
+/** What other schemas may add to. */
+export type _Entity = Store | Product | Customer | Basket | Order | Payment | Invoice | ShoppingList | Bot | Saga | Notification | DeadLetter;
+
+/** What this service is to a router. */
+export type _Service = {
+  readonly __typename?: '_Service';
+  /** Its schema, with what is to be known for joining it with others. */
+  readonly sdl?: Maybe<Scalars['String']['output']>;
 };
 

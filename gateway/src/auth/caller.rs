@@ -215,6 +215,15 @@ impl Caller {
         Self::new(subject, rights, *expires_at)
     }
 
+    /// The same, asking through a router: what a router may is added, and it
+    /// lasts as long as both.
+    pub(super) fn through(&self, router: &Self) -> Self {
+        let Known { subject, rights, expires_at } = &*self.0;
+        let roles = rights.roles.each().chain([Role::Router]).collect();
+        let ends = [*expires_at, router.0.expires_at];
+        Self::new(subject, Rights { roles, ..rights.clone() }, ends.into_iter().flatten().min())
+    }
+
     /// How long it is until they are nobody; none, if that never comes.
     #[must_use]
     pub fn remaining(&self) -> Option<Duration> {

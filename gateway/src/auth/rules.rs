@@ -20,7 +20,8 @@ use crate::{
     transport::fields::{Fields, base_name},
 };
 
-const ADMIN: Roles = Roles::of(&[Role::Admin]);
+/// Who may ask for what no rule names.
+pub const ADMIN: Roles = Roles::of(&[Role::Admin]);
 const SHOPPER: Roles = Roles::of(&[Role::Customer, Role::Admin]);
 const OWNER: Roles = Roles::of(&[Role::StoreOwner, Role::Admin]);
 const DEPOT: Roles = Roles::of(&[Role::Depot, Role::Admin]);
@@ -285,18 +286,11 @@ impl Rules {
                             needs.schema = true;
                         }
                         let known = self.0.get(of, name);
-                        // What federation adds may be missing in the definition.
-                        let roles = known.map(|(roles, _)| *roles).or_else(|| rule(of, name));
-                        if let Some(roles) = roles
-                            && !needs.roles.iter().any(|(known, _)| *known == roles)
-                        {
-                            needs.roles.push((roles, format!("{of}.{name}")));
-                        }
-                        if let Some((_, ty)) = known {
+                        if let Some((roles, ty)) = known {
+                            if !needs.roles.iter().any(|(known, _)| known == roles) {
+                                needs.roles.push((*roles, format!("{of}.{name}")));
+                            }
                             waiting.push((ty, &field.node.selection_set.node));
-                        } else if name == "_entities" {
-                            // What is in there says of what type it is.
-                            waiting.push((of, &field.node.selection_set.node));
                         }
                     }
                     Selection::FragmentSpread(spread) => {
@@ -355,9 +349,7 @@ mod tests {
             for field in ruled.iter().flat_map(|(_, fields)| *fields) {
                 let named = ruled.iter().flat_map(|(_, fields)| *fields).filter(|f| *f == field);
                 assert_eq!(named.count(), 1, "{of}.{field} has several rules");
-                let is_known = of.starts_with('_')
-                    || field.starts_with('_')
-                    || rules.0.get(of, field).is_some();
+                let is_known = rules.0.get(of, field).is_some();
                 assert!(is_known, "{of}.{field} has a rule but is not there");
             }
         }

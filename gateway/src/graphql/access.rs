@@ -12,8 +12,8 @@ use mallbots_domain::{
     baskets::{Basket, BasketError},
     customers::CustomerError,
     id::{
-        BasketId, BotId, CustomerId, InvoiceId, NotificationId, OrderId, PaymentId, ProductId,
-        SagaId, ShoppingListId, StoreId,
+        BasketId, BotId, CustomerId, DeadLetterId, InvoiceId, NotificationId, OrderId, PaymentId,
+        ProductId, SagaId, ShoppingListId, StoreId,
     },
     ordering::{Order, OrderError},
     payments::{
@@ -96,6 +96,7 @@ guarded! {
     MessageOf: |_, _| Belongs::ToOperators,
     EffectsOf: |_, _| Belongs::ToOperators,
     BlockedBy: |_, _| Belongs::ToOperators,
+    DeadLetterId: |_, _| Belongs::ToOperators,
 }
 
 /// What can be told without looking anything up: whether somebody sees it, or

@@ -4,8 +4,8 @@ use std::{collections::HashMap, sync::Arc};
 
 use async_graphql::dataloader::Loader;
 use mallbots_domain::id::{
-    AnyId, BasketId, BotId, CustomerId, InvoiceId, NotificationId, OrderId, PaymentId, ProductId,
-    SagaId, ShoppingListId, StoreId,
+    AnyId, BasketId, BotId, CustomerId, DeadLetterId, InvoiceId, NotificationId, OrderId,
+    PaymentId, ProductId, SagaId, ShoppingListId, StoreId,
 };
 use mallbots_eventstore::{
     error::StoreError,
@@ -20,6 +20,8 @@ use mallbots_projections::{
     sagas, shopping_lists, stores, timeline,
 };
 use uuid::Uuid;
+
+use super::operations::Parked;
 
 /// The library, as loaders ask it.
 #[derive(Debug, Clone)]
@@ -198,6 +200,24 @@ impl Loader<EffectsOf> for Library {
                 found.entry(EffectsOf(cause)).or_default().push(effect);
             }
         }
+        Ok(found)
+    }
+}
+
+impl Loader<DeadLetterId> for Library {
+    type Value = Parked;
+    type Error = LoadError;
+
+    async fn load(
+        &self,
+        ids: &[DeadLetterId],
+    ) -> Result<HashMap<DeadLetterId, Self::Value>, LoadError> {
+        let letters = self.ledger.dead_letters_by_id(ids).await?;
+        let mut found: HashMap<_, _> =
+            letters.into_iter().map(|letter| (letter.id, Parked::Post(letter))).collect();
+        let rest: Vec<_> = ids.iter().copied().filter(|id| !found.contains_key(id)).collect();
+        let rows = parked::by_ids(&self.reads, &rest).await?;
+        found.extend(rows.into_iter().map(|(id, row)| (id, Parked::Library(row))));
         Ok(found)
     }
 }

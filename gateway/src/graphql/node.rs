@@ -72,7 +72,8 @@ impl NodeQueries {
     }
 }
 
-async fn node(ctx: &Context<'_>, id: AnyId) -> Result<Option<Node>, ClientError> {
+/// The thing with this id, if it is there for the caller.
+pub(super) async fn node(ctx: &Context<'_>, id: AnyId) -> Result<Option<Node>, ClientError> {
     let loaders = ctx.loaders();
     macro_rules! row {
         ($node:ident, $id:ty) => {

@@ -26,7 +26,6 @@ use mallbots_projections::{
 use uuid::Uuid;
 
 use super::{
-    access::operator,
     connection::{Cut, Paging, connection},
     ids,
     loaders::{BlockedBy, EffectsOf, MessageOf},
@@ -139,7 +138,7 @@ pub struct DeadLetter(Parked);
 
 /// Where a parked message lies.
 #[derive(Debug, Clone)]
-enum Parked {
+pub enum Parked {
     /// With a consumer of the post: the message itself is in the ledger.
     Post(Letter),
     /// With the projector, whole.
@@ -555,15 +554,7 @@ pub(super) async fn dead_letter(
     ctx: &Context<'_>,
     id: DeadLetterId,
 ) -> Result<Option<DeadLetter>, ClientError> {
-    if !operator(ctx) {
-        return Ok(None);
-    }
-    let services = ctx.services();
-    if let Some(letter) = services.ledger.dead_letter(id).await.for_client()? {
-        return Ok(Some(DeadLetter(Parked::Post(letter))));
-    }
-    let row = parked::by_id(&services.reads, id).await.for_client()?;
-    Ok(row.map(|row| DeadLetter(Parked::Library(row))))
+    Ok(ctx.loaders().one(id).await.for_client()?.map(DeadLetter))
 }
 
 /// A parked message to be tried again.

@@ -179,12 +179,13 @@ async fn query(
         let body = body(door, request).await.map_err(|refused| refused.in_form(media))?;
         parameters_of_json(&body).map_err(bad_request)?
     };
-    let operation = door.pipeline.prepare(parameters).map_err(|Refusal { error, locations }| {
-        let status = status_of_refusal(error.code, media);
-        let mut refused = Refused::new(status, error).in_form(media);
-        refused.locations = locations;
-        refused
-    })?;
+    let operation =
+        door.pipeline.prepare(parameters, &caller).map_err(|Refusal { error, locations }| {
+            let status = status_of_refusal(error.code, media);
+            let mut refused = Refused::new(status, error).in_form(media);
+            refused.locations = locations;
+            refused
+        })?;
     may_travel(&operation, &method).map_err(|refused| refused.in_form(media))?;
     let form = match operation.kind {
         OperationType::Query | OperationType::Mutation => {

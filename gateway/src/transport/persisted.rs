@@ -21,7 +21,10 @@ use super::{
     guard::{self, Limits},
     pipeline::Parameters,
 };
-use crate::error::{ClientError, ErrorCode};
+use crate::{
+    auth::{Caller, Role},
+    error::{ClientError, ErrorCode},
+};
 
 /// Which documents may be named, and which may not be sent.
 #[derive(Debug, Clone)]
@@ -30,7 +33,7 @@ pub struct PersistedDocuments {
     pub automatic: bool,
     /// Documents known from the start.
     pub trusted: Arc<TrustedDocuments>,
-    /// Whether no others are executed.
+    /// Whether no others are executed, but for routers.
     pub only_trusted: bool,
 }
 
@@ -50,8 +53,15 @@ pub(super) enum Source {
 }
 
 impl PersistedDocuments {
-    /// Finds out what a request means.
-    pub(super) fn source(&self, parameters: &mut Parameters) -> Result<Source, ClientError> {
+    /// Finds out what a request of somebody means.
+    pub(super) fn source(
+        &self,
+        parameters: &mut Parameters,
+        caller: &Caller,
+    ) -> Result<Source, ClientError> {
+        // Routers make their documents up as they plan. Which of their own
+        // clients' documents they trust is theirs to say.
+        let only_trusted = self.only_trusted && !caller.rights().roles.has(Role::Router);
         let claimed = claimed_hash(parameters)?;
         let name = parameters.document_id.as_deref().or(claimed.as_deref());
         // Clients whose protocol cannot do without a query send an empty one.
@@ -60,7 +70,7 @@ impl PersistedDocuments {
             let name = name.ok_or_else(|| {
                 bad_request("a request has a query, or names a document: this one has neither")
             })?;
-            return self.named(name);
+            return self.named(name, only_trusted);
         };
         if let Some(claimed) = claimed
             && self.trusted.get(&claimed).is_none_or(|trusted| **trusted != text)
@@ -68,7 +78,7 @@ impl PersistedDocuments {
         {
             return Err(bad_request("the hash is not that of the query it came with"));
         }
-        if self.only_trusted && !self.trusted.holds(DocumentHash::of(&text)) {
+        if only_trusted && !self.trusted.holds(DocumentHash::of(&text)) {
             return Err(ClientError::new(
                 ErrorCode::DocumentNotTrusted,
                 "only documents the server was given beforehand are executed",
@@ -77,13 +87,13 @@ impl PersistedDocuments {
         Ok(Source::Text(text.into()))
     }
 
-    fn named(&self, name: &str) -> Result<Source, ClientError> {
+    fn named(&self, name: &str, only_trusted: bool) -> Result<Source, ClientError> {
         // The form that the working draft on persisted documents gives hashes.
         let hash = name.strip_prefix("sha256:").unwrap_or(name);
         if let Some(text) = self.trusted.get(name).or_else(|| self.trusted.get(hash)) {
             return Ok(Source::Text(Arc::clone(text)));
         }
-        if self.only_trusted {
+        if only_trusted {
             return Err(not_found());
         }
         if !self.automatic {
@@ -210,6 +220,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::auth::{Rights, Roles};
 
     const APOLLO: &str = r#"{ "format": "apollo-persisted-query-manifest", "version": 1,
         "operations": [
@@ -226,8 +237,18 @@ mod tests {
         documents: &PersistedDocuments,
         request: serde_json::Value,
     ) -> Result<Source, ErrorCode> {
+        source_for(documents, request, &[Role::Admin])
+    }
+
+    fn source_for(
+        documents: &PersistedDocuments,
+        request: serde_json::Value,
+        roles: &[Role],
+    ) -> Result<Source, ErrorCode> {
         let mut parameters: Parameters = serde_json::from_value(request).unwrap();
-        documents.source(&mut parameters).map_err(|error| error.code)
+        let rights = Rights { roles: Roles::of(roles), ..Rights::default() };
+        let caller = Caller::new("x", rights, None);
+        documents.source(&mut parameters, &caller).map_err(|error| error.code)
     }
 
     fn hashed(hash: &str) -> serde_json::Value {
@@ -319,6 +340,19 @@ mod tests {
         assert_eq!(source(&documents, registered), Err(ErrorCode::DocumentNotTrusted));
         let unknown = json!({ "extensions": hashed(&hash) });
         assert_eq!(source(&documents, unknown), Err(ErrorCode::PersistedQueryNotFound));
+    }
+
+    #[test]
+    fn routers_plan_documents_that_nobody_could_trust_beforehand() {
+        let documents = PersistedDocuments { only_trusted: true, ..PersistedDocuments::default() };
+        let planned = json!({ "query": "{ c }" });
+        for (roles, source) in [
+            (&[Role::Router][..], Ok(text("{ c }"))),
+            (&[Role::Customer, Role::Router], Ok(text("{ c }"))),
+            (&[Role::Admin], Err(ErrorCode::DocumentNotTrusted)),
+        ] {
+            assert_eq!(source_for(&documents, planned.clone(), roles), source, "{roles:?}");
+        }
     }
 
     #[test]

@@ -269,8 +269,13 @@ impl Pipeline {
     }
 
     /// Judges a request before anything is executed.
-    pub fn prepare(&self, mut parameters: Parameters) -> Result<Operation, Refusal> {
-        let (hash, known, proven) = match self.settings.persisted.source(&mut parameters)? {
+    pub fn prepare(
+        &self,
+        mut parameters: Parameters,
+        caller: &Caller,
+    ) -> Result<Operation, Refusal> {
+        let source = self.settings.persisted.source(&mut parameters, caller)?;
+        let (hash, known, proven) = match source {
             Source::Text(text) => {
                 let hash = DocumentHash::of(&text);
                 match self.documents.get(hash) {

@@ -77,9 +77,11 @@ impl InputTypes {
             // One value for a list of one: allowed, but not plain.
             (BaseType::List(_), _) => false,
             (BaseType::Named(name), value) => match (name.as_str(), value) {
+                // What is in `_Any` only its resolver reads.
                 ("Boolean", Value::Boolean(_))
                 | ("String" | "ID", Value::String(_))
-                | ("Float", Value::Number(_)) => true,
+                | ("Float", Value::Number(_))
+                | ("_Any", Value::Object(_)) => true,
                 ("Int", Value::Number(number)) => {
                     number.as_i64().is_some_and(|number| i32::try_from(number).is_ok())
                 }

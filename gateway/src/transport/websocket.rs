@@ -461,7 +461,7 @@ impl Connection {
         let prepared = self
             .may_start()
             .map_err(Refusal::from)
-            .and_then(|()| self.pipeline().prepare(parameters));
+            .and_then(|()| self.pipeline().prepare(parameters, &caller));
         let id: Arc<str> = id.into();
         let operation = match prepared {
             Ok(operation) => operation,

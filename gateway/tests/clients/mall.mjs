@@ -33,11 +33,14 @@ export async function openMall(settings = {}) {
   const mall = {
     url,
     socketUrl: url.replace("http:", "ws:"),
+    /** Whose token everything is asked with, where one is needed. */
+    token: undefined,
     /** Asks for something and insists on an answer without errors. */
-    async ask(query, variables = {}) {
+    async ask(query, variables = {}, token = mall.token) {
+      const authorization = token && { authorization: `Bearer ${token}` };
       const response = await fetch(url, {
         method: "POST",
-        headers: { "content-type": "application/json" },
+        headers: { "content-type": "application/json", ...authorization },
         body: JSON.stringify({ query, variables }),
       });
       const { data, errors } = await response.json();

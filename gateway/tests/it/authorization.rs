@@ -109,6 +109,10 @@ impl Things {
         let id = |of: &str| format!("(id: \"{}\")", self.id(of).unwrap());
         match field {
             "nodes" => format!("(ids: [\"{}\"])", self.order),
+            "_entities" => {
+                let order = format!("{{ __typename: \"Order\", id: \"{}\" }}", self.order);
+                format!("(representations: [{order}])")
+            }
             "store" => id("Store"),
             "product" => id("Product"),
             "products" | "productsChanged" => format!("(storeId: \"{}\")", self.store),
@@ -196,7 +200,7 @@ fn types() -> BTreeMap<String, Vec<(String, String)>> {
 
 /// Whether values of a type have fields.
 fn is_composite(types: &BTreeMap<String, Vec<(String, String)>>, of: &str) -> bool {
-    types.contains_key(of) || of == "Node"
+    types.contains_key(of) || ["Node", "_Entity"].contains(&of)
 }
 
 /// What came of asking.
@@ -290,7 +294,9 @@ async fn ask(client: &Client, document: &str) -> Came {
     let outcome = within("an answer", client.ask(document, json!({}))).await;
     // What is asked for among several is null where it is not there.
     if let Ok(data) = &outcome
-        && let Some([Value::Null]) = data["nodes"].as_array().map(Vec::as_slice)
+        && ["nodes", "_entities"]
+            .map(|list| data[list].as_array())
+            .contains(&Some(&vec![Value::Null]))
     {
         let message = "null".to_owned();
         return Came::Nothing(Box::new(Problem { message, extensions: Extensions::default() }));
@@ -316,14 +322,15 @@ async fn every_field_is_for_whom_the_table_says() {
          behind the slash, about another's:\n\n\
          - **yes**: it was answered, or refused only for the state that things were in.\n\
          - **nothing**: `NOT_FOUND`, in the very words in which it is told of what nobody has; \
-         null among `nodes`.\n\
+         null among `nodes` and `_entities`.\n\
          - **–**: `FORBIDDEN`; the whole request is refused before anything is executed.\n\n\
          A customer's own are the customer that the token names, with baskets, orders, payments, \
          invoices, lists, sagas and messages; a store owner's own are the stores it names, with \
          their products.\n\
          A token with several roles may do what each of them may.\n\
-         `_entities` and `_service` are for routers; `__schema`, `__type` and `_service` take the \
-         scope `schema` besides.\n",
+         A router that asks on somebody's behalf, with a token in `Router-Authorization`, may do what \
+         they may, and `_entities` besides.\n\
+         `__schema`, `__type` and `_service` take the scope `schema` besides.\n",
     );
 
     for root in ["Query", "Subscription"] {

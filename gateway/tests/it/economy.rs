@@ -2,10 +2,10 @@
 //! with as many statements as for two of them.
 
 use futures_util::future::join_all;
-use mallbots_domain::id::{BotId, EntityId};
+use mallbots_domain::id::{AnyId, BotId, DeadLetterId, EntityId};
 use serde_json::{Value, json};
 
-use crate::support::{Line, Mall, Shopper};
+use crate::support::{Line, Mall, Shopper, new_id};
 
 /// How often a query may be asked until it is seen alone: what runs beside it
 /// counts too, and what is asked for at one moment may be read at two.
@@ -141,6 +141,37 @@ async fn long_lists_take_no_more_statements_than_short_ones() {
         .flat_map(|(shopper, bot)| [shopper.order().any(), bot.any(), shopper.customer.any()]);
     let ids = json!({ "ids": ids.collect::<Vec<_>>() });
     takes_at_most(&mall, 6, document, &ids).await;
+}
+
+/// However many things a router asks for, and of whom there are none.
+#[tokio::test]
+async fn a_hundred_representations_take_one_statement_for_each_kind_of_thing() {
+    let mall = outspoken_mall().await;
+    let customers = join_all((0..50).map(async |number| {
+        let customer = mall.given_a_customer(&format!("Customer {number}")).await;
+        (customer, mall.given_a_basket(customer).await)
+    }))
+    .await;
+    let document = "query($r: [_Any!]!) { _entities(representations: $r) {
+        ... on Customer { name } ... on Basket { status } ... on DeadLetter { reason } } }";
+    let of = |ids: Vec<AnyId>, name: &str| {
+        ids.into_iter().map(|id| json!({ "__typename": name, "id": id })).collect::<Vec<_>>()
+    };
+    let both = [
+        of(customers.iter().map(|(customer, _)| customer.any()).collect(), "Customer"),
+        of(customers.iter().map(|(_, basket)| basket.any()).collect(), "Basket"),
+    ]
+    .concat();
+    let answer = mall.ask(document, json!({ "r": both })).await.succeeds();
+    let found = answer["_entities"].as_array().unwrap();
+    assert_eq!(found.len(), 100);
+    assert!(found[..50].iter().all(|it| it["name"].is_string()), "{found:?}");
+    assert!(found[50..].iter().all(|it| it["status"] == "OPEN"), "{found:?}");
+    takes_at_most(&mall, 2, document, &json!({ "r": both })).await;
+    // A dead letter may be in either of two places.
+    let letters = (0..100).map(|_| new_id::<DeadLetterId>().any()).collect();
+    let variables = json!({ "r": of(letters, "DeadLetter") });
+    takes_at_most(&mall, 2, document, &variables).await;
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ mod busywork;
 mod defects;
 mod deploy;
 mod economy;
+mod federation;
 mod help;
 mod kills;
 mod ledger;

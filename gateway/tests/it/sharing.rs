@@ -58,7 +58,7 @@ impl Inside {
 
     fn watch(&self, query: &str) -> Watch {
         let parameters = serde_json::from_value(json!({ "query": query })).unwrap();
-        let operation = self.pipeline.prepare(parameters).unwrap();
+        let operation = self.pipeline.prepare(parameters, &Caller::developer()).unwrap();
         self.pipeline.stream(operation, call(Transport::WebSocket, Caller::developer()))
     }
 
@@ -66,7 +66,8 @@ impl Inside {
         let name = format!("{}{}Input", field[..1].to_uppercase(), &field[1..]);
         let query = format!("mutation($i: {name}!) {{ {field}(input: $i) {{ position }} }}");
         let parameters = json!({ "query": query, "variables": { "i": input } });
-        let operation = self.pipeline.prepare(serde_json::from_value(parameters).unwrap()).unwrap();
+        let parameters = serde_json::from_value(parameters).unwrap();
+        let operation = self.pipeline.prepare(parameters, &Caller::developer()).unwrap();
         let call = call(Transport::Http, Caller::developer());
         let reply = self.pipeline.execute(operation, call).await;
         assert!(reply.errors.is_empty(), "{:?}", reply.errors);
@@ -142,8 +143,8 @@ async fn who_may_see_something_else_shares_nothing() {
     let watch = |(name, role): (&str, Role)| {
         let parameters = serde_json::from_value(parameters.clone()).unwrap();
         let caller = Caller::new(name, rights(&[role]), None);
-        let call = call(Transport::WebSocket, caller);
-        mall.pipeline.stream(mall.pipeline.prepare(parameters).unwrap(), call)
+        let operation = mall.pipeline.prepare(parameters, &caller).unwrap();
+        mall.pipeline.stream(operation, call(Transport::WebSocket, caller))
     };
     let callers = [("ada", Role::Admin), ("dora", Role::Depot), ("alan", Role::Admin)];
     let watches = callers.map(watch);
