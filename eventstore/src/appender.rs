@@ -37,6 +37,7 @@ use crate::{
     ledger::{Moment, Probe},
     listen,
     message::Position,
+    metrics::Tally,
     recent::Shared,
     sql::{self, Arg, Sql},
 };
@@ -80,6 +81,7 @@ pub(crate) struct Appender {
     postgres: Option<(PgConnection, Instant)>,
     /// The connection to SQLite, while there is work.
     sqlite: Option<PoolConnection<Sqlite>>,
+    tally: Tally,
     /// Keeps other processes from a ledger in a file.
     _lock: Option<File>,
 }
@@ -121,6 +123,7 @@ impl Appender {
             recorded_at,
             postgres: None,
             sqlite: None,
+            tally: Tally::default(),
             _lock: lock,
         }
     }
@@ -165,12 +168,16 @@ impl Appender {
     async fn write_together(&mut self, requests: Vec<Request>, chores: Vec<Chore>) {
         if let Some(lost) = self.shared.went_back() {
             for request in requests {
-                let _ = request.reply.send(Err(AppendError::Store(lost.clone())));
+                self.refuse(request, lost.clone());
             }
             return;
         }
         self.recorded_at = self.clock.now().max(self.recorded_at);
         let care = self.care(&requests);
+        if !requests.is_empty() {
+            self.tally.batch_appends.record(u32::try_from(requests.len()).unwrap_or(u32::MAX));
+        }
+        let began = Instant::now();
         let mut attempt = self.attempt(&requests, &chores, care).await;
         if let Err(Failure::Refused { look_again: true, .. }) = attempt
             && care != Care::Lock
@@ -179,6 +186,7 @@ impl Appender {
             self.caution = CAUTION;
             attempt = self.attempt(&requests, &chores, Care::Lock).await;
         }
+        self.tally.batch_duration.record(began.elapsed());
         match attempt {
             Ok((outcome, done)) => {
                 self.finish(requests, outcome);
@@ -221,7 +229,7 @@ impl Appender {
             Ok((outcome, _)) => self.finish(requests.into(), outcome),
             Err(Failure::Refused { error, .. }) => {
                 let [request] = requests;
-                let _ = request.reply.send(Err(AppendError::Store(broken(error))));
+                self.refuse(request, broken(error));
             }
             Err(Failure::Broken(cause)) => {
                 self.give_up(requests.into(), Vec::new(), cause).await;
@@ -255,11 +263,18 @@ impl Appender {
             for stream in &request.streams {
                 self.shared.aggregates.may_have_been_written(stream.id, head);
             }
-            let _ = request.reply.send(Err(AppendError::Store(cause.clone())));
+            self.refuse(request, cause.clone());
         }
         for chore in chores {
             let _ = chore.reply.send(Err(cause.clone()));
         }
+    }
+
+    fn refuse(&self, request: Request, cause: StoreError) {
+        let result = Err(AppendError::Store(cause));
+        self.tally.became(&result);
+        // Whoever asked may have gone.
+        let _ = request.reply.send(result);
     }
 
     async fn attempt(
@@ -463,7 +478,7 @@ impl Appender {
     }
 
     /// Lets everybody know what was written.
-    fn finish(&self, requests: Vec<Request>, outcome: Outcome) {
+    fn finish(&mut self, requests: Vec<Request>, outcome: Outcome) {
         let Outcome { verdicts, before, is_written, alarm } = outcome;
         if is_written {
             self.probe(Moment::AfterCommit, || {
@@ -508,10 +523,14 @@ impl Appender {
         }
         self.shared.messages.push(&messages);
         self.shared.advance(head);
+        for message in &messages {
+            self.tally.committed(message);
+        }
         if let Some(due_at) = alarm {
             self.shared.alarms.set(due_at);
         }
         for (reply, result) in replies {
+            self.tally.became(&result);
             // Whoever asked may have gone; it is written all the same.
             let _ = reply.send(result);
         }

@@ -1,8 +1,14 @@
 //! Connections to the databases.
 
-use std::{fmt, path::Path, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use log::LevelFilter;
+use metrics::Histogram;
 use sea_orm::{
     DatabaseConnection, DbErr, RuntimeErr, SqlxPostgresConnector, SqlxSqliteConnector,
     sqlx::{
@@ -15,7 +21,7 @@ use sea_orm::{
     },
 };
 
-use crate::error::StoreError;
+use crate::{error::StoreError, metrics::POOL_WAIT};
 
 /// How many connections read a file at once.
 const SQLITE_READERS: u32 = 4;
@@ -73,6 +79,7 @@ pub struct Database {
     pub replica: Option<DatabaseConnection>,
     /// The file, on SQLite.
     pub path: Option<Arc<Path>>,
+    pub(crate) waits: Waits,
 }
 
 /// How to connect to PostgreSQL.
@@ -180,6 +187,7 @@ impl Database {
             reserved: SqlxSqliteConnector::from_sqlx_sqlite_pool(reserved),
             replica: None,
             path: Some(path.into()),
+            waits: Waits::default(),
         })
     }
 
@@ -210,6 +218,7 @@ impl Database {
             reserved: connector(reserved),
             replica: replica.map(connector),
             path: None,
+            waits: Waits::default(),
         })
     }
 
@@ -231,6 +240,7 @@ impl Database {
             reserved: connection,
             replica: None,
             path: Some(path.into()),
+            waits: Waits::default(),
         })
     }
 
@@ -252,6 +262,7 @@ impl Database {
             reserved: connection,
             replica: None,
             path: None,
+            waits: Waits::default(),
         })
     }
 
@@ -291,6 +302,74 @@ pub(crate) enum Lane {
     Questions,
     /// Those that are kept for seeing how it is.
     Reserved,
+}
+
+/// Says how long one waits for a connection.
+#[derive(Clone)]
+pub(crate) struct Waits(Arc<[Histogram; 3]>);
+
+impl Default for Waits {
+    fn default() -> Self {
+        Self(Arc::new(["work", "questions", "reserved"].map(|pool| POOL_WAIT.histogram(&[pool]))))
+    }
+}
+
+impl fmt::Debug for Waits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Waits")
+    }
+}
+
+impl Waits {
+    /// Waits for a connection.
+    pub(crate) async fn timed<T>(&self, lane: Lane, acquired: impl Future<Output = T>) -> T {
+        let began = Instant::now();
+        let connection = acquired.await;
+        let [work, questions, reserved] = &*self.0;
+        let histogram = match lane {
+            Lane::Work => work,
+            Lane::Questions => questions,
+            Lane::Reserved => reserved,
+        };
+        histogram.record(began.elapsed());
+        connection
+    }
+}
+
+/// How a pool stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolStatus {
+    /// How many connections it has.
+    pub size: u32,
+    /// How many of them nobody uses.
+    pub idle: u32,
+    /// How many it may have.
+    pub max: u32,
+}
+
+impl Database {
+    /// How its pools stand, by what they are for.
+    #[must_use]
+    pub fn pool_status(&self) -> Vec<(&'static str, PoolStatus)> {
+        let replica = self.replica.iter().map(|replica| ("replica", replica));
+        let own = [("work", &self.write), ("questions", &self.read), ("reserved", &self.reserved)];
+        let all = own.into_iter().chain(replica);
+        all.map(|(name, connection)| (name, self.status_of(connection))).collect()
+    }
+
+    fn status_of(&self, connection: &DatabaseConnection) -> PoolStatus {
+        let (size, idle, max) = match self.kind {
+            Backend::Sqlite => {
+                let pool = connection.get_sqlite_connection_pool();
+                (pool.size(), pool.num_idle(), pool.options().get_max_connections())
+            }
+            Backend::Postgres => {
+                let pool = connection.get_postgres_connection_pool();
+                (pool.size(), pool.num_idle(), pool.options().get_max_connections())
+            }
+        };
+        PoolStatus { size, idle: u32::try_from(idle).unwrap_or(u32::MAX), max }
+    }
 }
 
 /// The driver's own pools.

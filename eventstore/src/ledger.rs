@@ -9,7 +9,11 @@ use std::{
 };
 
 use mallbots_domain::{event::DomainEvent, id::AnyId};
-use tokio::sync::{mpsc, oneshot, watch};
+use metrics::Histogram;
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::Instant,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
@@ -23,6 +27,7 @@ use crate::{
     listen,
     loader::{self, Wanted},
     message::{Position, Recorded, Version},
+    metrics::APPEND_DURATION,
     recent::Shared,
     sql::{self, Arg, Sql},
     tail::Tail,
@@ -52,10 +57,26 @@ struct Inner {
     appends: mpsc::Sender<Work>,
     loads: mpsc::Sender<Wanted>,
     turns: Turns,
+    append_duration: AppendDuration,
     /// Whether it is only looked at, and does not know where it ends.
     is_read_only: bool,
     /// Held by the one who reads on for all who follow the tail.
     filling: tokio::sync::Mutex<()>,
+}
+
+/// Says how long appends take.
+struct AppendDuration(Histogram);
+
+impl Default for AppendDuration {
+    fn default() -> Self {
+        Self(APPEND_DURATION.histogram(&[]))
+    }
+}
+
+impl fmt::Debug for AppendDuration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AppendDuration")
+    }
 }
 
 /// How the ledger keeps house.
@@ -184,6 +205,7 @@ impl Ledger {
                 appends,
                 loads,
                 turns: Turns::default(),
+                append_duration: AppendDuration::default(),
                 is_read_only: false,
                 filling: tokio::sync::Mutex::default(),
             }),
@@ -213,6 +235,7 @@ impl Ledger {
                 appends,
                 loads,
                 turns: Turns::default(),
+                append_duration: AppendDuration::default(),
                 is_read_only: true,
                 filling: tokio::sync::Mutex::default(),
             }),
@@ -226,6 +249,13 @@ impl Ledger {
     #[must_use]
     pub fn for_questions(&self) -> Self {
         Self { inner: self.inner.clone(), lane: Lane::Questions }
+    }
+
+    /// The same ledger for those who watch over the process: their questions
+    /// wait for nobody's.
+    #[must_use]
+    pub fn for_watching(&self) -> Self {
+        Self { inner: self.inner.clone(), lane: Lane::Reserved }
     }
 
     /// That the ledger is not the one this process has seen, once that is
@@ -280,6 +310,7 @@ impl Ledger {
         states: Vec<NewState>,
         basis: Basis,
     ) -> Result<Appended, AppendError> {
+        let began = Instant::now();
         let (reply, answer) = oneshot::channel();
         let request = Request::new(append, states, basis, self.upcasters(), reply)
             .map_err(|error| codec::undecodable("metadata", "an append", error))?;
@@ -288,7 +319,9 @@ impl Ledger {
             .send(Work::Append(Box::new(request)))
             .await
             .map_err(|_| StoreError::Closed)?;
-        answer.await.map_err(|_| StoreError::Closed)?
+        let answer = answer.await.map_err(|_| StoreError::Closed)?;
+        self.inner.append_duration.0.record(began.elapsed());
+        answer
     }
 
     /// Messages of all kinds, in position order.

@@ -16,6 +16,7 @@ pub mod error;
 pub mod clock;
 pub mod connect;
 pub mod ledger;
+pub mod metrics;
 
 pub mod aggregates;
 pub mod tail;
@@ -28,6 +29,7 @@ pub mod dead_letters;
 pub mod leases;
 pub mod partitions;
 pub mod settings;
+pub mod standing;
 pub mod timers;
 
 pub mod codec;

@@ -178,6 +178,23 @@ pub const DUE_TIMERS: Sql = Sql {
     postgres: "SELECT owner, name, due_at, kind, stream, message_name, message_id::text, payload,
         metadata FROM timers WHERE due_at <= $1 ORDER BY due_at LIMIT $2",
 };
+/// How many timers are set, how many of them are due, and since when.
+pub(crate) const TIMERS: Sql = Sql::both(
+    "SELECT count(*), coalesce(sum(CASE WHEN due_at <= $1 THEN 1 ELSE 0 END), 0),
+        coalesce(min(due_at), 0) FROM timers",
+);
+/// How many messages each consumer has set aside, and since when.
+pub const DEAD_LETTER_COUNTS: Sql = Sql::both(
+    "SELECT consumer, count(*), min(first_failed_at) FROM dead_letters GROUP BY consumer",
+);
+/// When the messages behind some positions were recorded.
+pub const RECORDED_AT: Sql = Sql {
+    sqlite: "SELECT p.value, coalesce((SELECT recorded_at FROM messages WHERE position = p.value + 1), 0)
+        FROM json_each($1) AS p",
+    postgres: "SELECT p.value::bigint,
+            coalesce((SELECT recorded_at FROM messages WHERE position = p.value::bigint + 1), 0)
+        FROM json_array_elements_text($1::json) AS p (value)",
+};
 /// When the next timer is due.
 pub const NEXT_TIMER: Sql = Sql::both("SELECT due_at FROM timers ORDER BY due_at LIMIT 1");
 /// How far a consumer has come.
@@ -553,7 +570,8 @@ pub(crate) async fn fetch<T: Send>(
     again(|| async {
         match database.pools() {
             Pools::Sqlite { read: pool, .. } => {
-                let rows = for_sqlite(sql, args).fetch_all(pool).await?;
+                let mut connection = database.waits.timed(lane, Box::pin(pool.acquire())).await?;
+                let rows = for_sqlite(sql, args).fetch_all(&mut *connection).await?;
                 rows.iter().map(|row| read(row)).collect()
             }
             Pools::Postgres { work, questions, reserved } => {
@@ -562,7 +580,8 @@ pub(crate) async fn fetch<T: Send>(
                     Lane::Questions => questions,
                     Lane::Reserved => reserved,
                 };
-                let rows = for_postgres(sql, args).fetch_all(pool).await?;
+                let mut connection = database.waits.timed(lane, Box::pin(pool.acquire())).await?;
+                let rows = for_postgres(sql, args).fetch_all(&mut *connection).await?;
                 rows.iter().map(|row| read(row)).collect()
             }
         }

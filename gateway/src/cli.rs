@@ -210,6 +210,11 @@ pub struct SettingsArgs {
     #[arg(long, global = true, value_name = "ADDRESS", value_parser = listen)]
     pub listen: Option<SocketAddr>,
 
+    /// Where to listen for who asks for metrics and health; port 0 takes any
+    /// free one [env: MALLBOTS_ADMIN_LISTEN] [default: nowhere]
+    #[arg(long, global = true, value_name = "ADDRESS", value_parser = listen)]
+    pub admin_listen: Option<SocketAddr>,
+
     /// Where the databases live [env: MALLBOTS_DATA] [default: ./mallbots-data]
     #[arg(long, global = true, value_name = "DIR")]
     pub data: Option<PathBuf>,
@@ -227,11 +232,12 @@ pub struct SettingsArgs {
 impl SettingsArgs {
     /// The settings that were made, as text by name.
     pub(crate) fn as_settings(&self) -> std::collections::BTreeMap<String, String> {
-        let Self { config: _, roles, contexts, listen, data, log, log_format } = self;
+        let Self { config: _, roles, contexts, listen, admin_listen, data, log, log_format } = self;
         let settings = [
             ("roles", roles.clone()),
             ("contexts", contexts.clone()),
             ("listen", listen.map(|address| address.to_string())),
+            ("admin_listen", admin_listen.map(|address| address.to_string())),
             ("data", data.as_ref().map(|path| path.to_string_lossy().into_owned())),
             ("log", log.clone()),
             ("log_format", log_format.map(|format| format.to_string())),

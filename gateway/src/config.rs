@@ -47,6 +47,9 @@ pub struct Config {
     /// Where to listen. For a gateway loopback only, as long as no keys are
     /// configured, or the network is said to be trusted.
     pub listen: SocketAddr,
+    /// Where to listen for those who watch over the process: metrics and
+    /// health. Without, only health can be asked for, at the main address.
+    pub admin_listen: Option<SocketAddr>,
     /// By what tokens are checked. Without, it is in development mode: whoever
     /// comes without a token is an admin.
     pub keys: Option<Keys>,
@@ -363,6 +366,7 @@ impl Reader {
         Config {
             duties,
             listen,
+            admin_listen: self.optional("admin_listen", self::listen),
             keys,
             rate,
             allowed_hosts: self.list("allowed_hosts", host),

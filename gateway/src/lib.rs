@@ -26,4 +26,5 @@ pub mod demo;
 pub mod graphql;
 pub mod health;
 pub mod mall;
+pub mod metrics;
 pub mod verify;

@@ -3,7 +3,7 @@
 
 mod checks;
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -14,7 +14,7 @@ use mallbots_eventstore::{
 };
 use mallbots_messaging::{
     announcements::Announcements,
-    intake::{Carrier, JetStream},
+    intake::{Carrier, JetStream, Origins},
     leases::{LeaseKeeper, LeaseOptions},
     nats::Nats,
     notifier::{Notifier, Webhook},
@@ -24,7 +24,7 @@ use mallbots_messaging::{
 };
 use mallbots_migrations::{LedgerMigrator, ViewsMigrator, up};
 use mallbots_projections::{projector::Projector, reads::Reads};
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
@@ -39,6 +39,7 @@ use crate::{
         scalars::CurrencyCode,
         services::{Inner, Services, Settings},
     },
+    metrics::standing::Watched,
     startup::{Lifecycle, Readiness},
 };
 
@@ -109,13 +110,21 @@ impl Databases {
     }
 }
 
-/// Opens the rooms that this process has work in and starts that work. What is
-/// behind the schema is there if it is a gateway.
+/// The rooms of a process.
+#[derive(Debug)]
+pub struct Opened {
+    /// What is behind the schema, if it is a gateway.
+    pub services: Option<Services>,
+    /// What is looked at by those who watch over the process.
+    pub watched: Watched,
+}
+
+/// Opens the rooms that this process has work in and starts that work.
 pub async fn open(
     config: &Config,
     lifecycle: &Lifecycle,
     readiness: &Readiness,
-) -> anyhow::Result<Option<Services>> {
+) -> anyhow::Result<Opened> {
     let Databases { ledger: database, views } = Databases::open(config).await?;
 
     // The ledger is closed last: everybody writes to it until they stop.
@@ -153,7 +162,7 @@ pub async fn open(
         nats,
     };
     let relay = rooms.start_relay();
-    let reads = rooms.start_library().await?;
+    let (reads, projector) = rooms.start_library().await?;
     let sagas = SagaOptions {
         step_timeout: config.sagas.step_timeout,
         attempts: config.sagas.retries.saturating_add(1),
@@ -162,11 +171,25 @@ pub async fn open(
     let post = rooms.start_post(sagas)?;
     rooms.start_tidying();
 
-    let Rooms { ledger, .. } = rooms;
+    let Rooms { ledger, views, nats, keeper, .. } = rooms;
     info!(position = ledger.head().0, roles = %config.duties, "the mall is open");
-    let Some(reads) = reads.filter(|_| config.duties.has(Role::Gateway)) else { return Ok(None) };
+    let watched = Watched {
+        duties: config.duties.clone(),
+        ledger: ledger.clone(),
+        views,
+        nats,
+        relay: relay.clone(),
+        post: post.clone(),
+        keeper,
+        reads: reads.clone(),
+        projector,
+        answers: Mutex::default(),
+    };
+    let Some(reads) = reads.filter(|_| config.duties.has(Role::Gateway)) else {
+        return Ok(Opened { services: None, watched });
+    };
     let secret = cursor_secret(config, &ledger).await?;
-    Ok(Some(Services::new(Inner {
+    let services = Services::new(Inner {
         cursors: CursorKey::new(&secret).context("taking the cursor secret")?,
         settings: Settings {
             currency: currency(config.currency),
@@ -180,7 +203,8 @@ pub async fn open(
         relay,
         tracker,
         fresh: Fresh::default(),
-    })))
+    });
+    Ok(Opened { services: Some(services), watched })
 }
 
 /// Begins to connect to NATS, if there is one. That it is away is no reason
@@ -244,12 +268,13 @@ impl Rooms<'_> {
     }
 
     /// Keeps the read models or follows those who do, if somebody here reads them.
-    async fn start_library(&self) -> anyhow::Result<Option<Reads>> {
+    async fn start_library(&self) -> anyhow::Result<(Option<Reads>, Option<Arc<Origins>>)> {
         let (views, ledger) = (&self.views, self.ledger.clone());
         let projects = self.config.duties.has(Role::Projector);
         if !projects && !self.config.duties.has(Role::Gateway) {
-            return Ok(None);
+            return Ok((None, None));
         }
+        let mut origins = None;
         let (reads, feed) = Reads::open(views, &ledger).await.context("opening the read models")?;
         let (reads, follower) = reads.on_replica(views);
         if let Some(follower) = follower {
@@ -264,6 +289,7 @@ impl Rooms<'_> {
             let projector = Projector::open_beside(&feed, views, &ledger).await;
             let projector = projector.context("opening the read models to write")?;
             let projector = projector.fed_by(self.carrier());
+            origins = Some(projector.origins());
             let may_write = self.keeper.hold(VIEWS);
             self.lifecycle.spawn("projector", move |stop| async move {
                 projector.run_while(ledger, may_write, stop).await;
@@ -275,7 +301,7 @@ impl Rooms<'_> {
             feed.run(announcements, stop).await;
             Ok(())
         });
-        Ok(Some(reads))
+        Ok((Some(reads), origins))
     }
 
     /// How messages come here.

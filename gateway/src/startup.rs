@@ -28,6 +28,7 @@ use axum::{
 };
 use futures_util::{FutureExt, future::BoxFuture, future::join_all};
 use mallbots_projections::reads::Reads;
+use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Serialize;
 use tokio::{net::TcpListener, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -38,7 +39,8 @@ use crate::{
     config::{Config, duties::Role},
     graphql,
     graphql::freshness::{self, Library},
-    mall,
+    mall::{self, Opened},
+    metrics::{self, admin, standing::Watched},
     pages::{self, Visitors},
     transport::{
         self, TransportSettings,
@@ -321,6 +323,7 @@ impl From<Stopped> for ExitCode {
 pub struct Application {
     listener: TcpListener,
     address: SocketAddr,
+    admin: Option<SocketAddr>,
     router: Router,
     connections: ConnectionSettings,
     lifecycle: Lifecycle,
@@ -398,13 +401,7 @@ impl Application {
         lifecycle: Lifecycle,
         readiness: Readiness,
     ) -> anyhow::Result<Self> {
-        let health = Router::new()
-            .route("/livez", get(async || "alive\n"))
-            // Nothing listens before everything is open.
-            .route("/startupz", get(async || "started\n"))
-            .route("/readyz", get(readyz))
-            .with_state(readiness.clone());
-        let router = router.merge(health);
+        let router = router.merge(health(&readiness));
         let listener = TcpListener::bind(config.listen)
             .await
             .with_context(|| format!("listening on {}", config.listen))?;
@@ -412,6 +409,7 @@ impl Application {
         Ok(Self {
             listener,
             address,
+            admin: None,
             router,
             connections,
             lifecycle,
@@ -423,6 +421,26 @@ impl Application {
     /// The real address, also where any port would do.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where metrics are, if they are anywhere.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin
+    }
+
+    /// Listens also for those who watch over the process.
+    async fn watched(
+        mut self,
+        config: &Config,
+        recorder: Option<PrometheusHandle>,
+        watched: Watched,
+    ) -> anyhow::Result<Self> {
+        if let (Some(address), Some(recorder)) = (config.admin_listen, recorder) {
+            let health = health(&self.readiness);
+            let listening = admin::listen(address, recorder, watched, health, &self.lifecycle);
+            self.admin = Some(listening.await?);
+        }
+        Ok(self)
     }
 
     /// What runs in the process besides.
@@ -463,6 +481,16 @@ impl Application {
     }
 }
 
+/// The pages that say how it is.
+fn health(readiness: &Readiness) -> Router {
+    Router::new()
+        .route("/livez", get(async || "alive\n"))
+        // Nothing listens before everything is open.
+        .route("/startupz", get(async || "started\n"))
+        .route("/readyz", get(readyz))
+        .with_state(readiness.clone())
+}
+
 /// How many connections are kept. From this machine alone all come from one
 /// address.
 fn connections(config: &Config) -> ConnectionSettings {
@@ -496,7 +524,7 @@ pub async fn serve_with(
         application = open(config) => application?,
         () = abort.cancelled() => return Ok(Stopped::Aborted),
     };
-    announce(config, application.address());
+    announce(config, &application);
     begin(&application);
     Ok(application.run_until_stopped(signals).await)
 }
@@ -504,8 +532,12 @@ pub async fn serve_with(
 /// Opens the rooms that the process has work in, and binds its address.
 pub async fn open(config: &Config) -> anyhow::Result<Application> {
     let (lifecycle, readiness) = (Lifecycle::default(), Readiness::default());
-    let Some(services) = mall::open(config, &lifecycle, &readiness).await? else {
-        return Application::without_door(config, lifecycle, readiness).await;
+    // Before there is anything to count.
+    let recorder = config.admin_listen.map(|_| metrics::install()).transpose()?;
+    let Opened { services, watched } = mall::open(config, &lifecycle, &readiness).await?;
+    let Some(services) = services else {
+        let application = Application::without_door(config, lifecycle, readiness).await?;
+        return application.watched(config, recorder, watched).await;
     };
     let authenticator = Authenticator::open(config, &services.ledger, &lifecycle).await?;
     let loaders = services.loaders();
@@ -522,7 +554,9 @@ pub async fn open(config: &Config) -> anyhow::Result<Application> {
     let reads = services.reads.clone();
     let people = Some(reads.clone());
     let pipeline = pipeline.waiting_for(Library { reads, patience: freshness::PATIENCE });
-    Application::build(config, pipeline, authenticator, people, lifecycle, readiness).await
+    let application =
+        Application::build(config, pipeline, authenticator, people, lifecycle, readiness).await?;
+    application.watched(config, recorder, watched).await
 }
 
 fn pipeline_settings(config: &Config) -> anyhow::Result<PipelineSettings> {
@@ -559,8 +593,9 @@ async fn readyz(State(readiness): State<Readiness>, RawQuery(query): RawQuery) -
 }
 
 /// Tells where the mall is, on standard output, for people and scripts.
-fn announce(config: &Config, address: SocketAddr) {
-    let lines = if config.duties.has(Role::Gateway) {
+fn announce(config: &Config, application: &Application) {
+    let address = application.address();
+    let mut lines = if config.duties.has(Role::Gateway) {
         format!(
             "MallBots is open: GraphQL at http://{address}/graphql\n\
              In a browser: http://{address}/\n"
@@ -568,6 +603,9 @@ fn announce(config: &Config, address: SocketAddr) {
     } else {
         format!("MallBots is at work: {} at http://{address}/readyz\n", config.duties)
     };
+    if let Some(admin) = application.admin_address() {
+        lines = format!("{lines}Metrics at http://{admin}/metrics\n");
+    }
     let mut out = io::stdout().lock();
     // Nobody reading it is no reason not to serve.
     let _ = out.write_all(lines.as_bytes()).and_then(|()| out.flush());

@@ -43,6 +43,7 @@ use crate::{
     envelope,
     intake::{Carrier, Intake, Origins, Part},
     leases::LeaseKeeper,
+    metrics::{Became, Failures, Tally},
     ranges::RANGES,
     retry::Backoff,
 };
@@ -445,6 +446,7 @@ async fn at_desk<H: Handler>(
         turns: Arc::clone(&turns),
         open: BTreeSet::new(),
         read_to: start,
+        tally: Tally::of(name),
     };
     let mut marks = Trail::new(match ledger.database().kind {
         Backend::Sqlite => Duration::ZERO,
@@ -587,11 +589,14 @@ struct Desk<H> {
     /// Positions not yet dealt with.
     open: BTreeSet<Position>,
     read_to: Position,
+    tally: Tally,
 }
 
 struct Finished {
     key: Uuid,
     delivery: Delivery,
+    /// How long the last try took.
+    took: Duration,
     result: Result<(), Parking>,
 }
 
@@ -615,6 +620,7 @@ impl<H: Handler> Desk<H> {
     async fn take(&mut self, message: Arc<Recorded>, seen: Position) {
         self.read_to = message.position;
         if message.position <= seen || self.seen_before.remove(&message.message_id) {
+            self.tally.redelivered.increment(1);
             return;
         }
         let consumer = self.handler.name();
@@ -662,6 +668,7 @@ impl<H: Handler> Desk<H> {
                         Arc::clone(&self.handler),
                         self.options.clone(),
                         self.shutdown.clone(),
+                        self.tally.failures.clone(),
                         key,
                         delivery,
                     );
@@ -679,7 +686,7 @@ impl<H: Handler> Desk<H> {
         }
     }
 
-    async fn finish(&mut self, Finished { key, delivery, result }: Finished) {
+    async fn finish(&mut self, Finished { key, delivery, took, result }: Finished) {
         match result {
             Ok(()) => {
                 if let Some(Letter { id, .. }) = delivery.letter {
@@ -692,6 +699,9 @@ impl<H: Handler> Desk<H> {
                     }
                 }
                 self.close(&delivery);
+                let (recorded_at, now) = (delivery.message.recorded_at, self.ledger.now());
+                let became = Became::Handled { took, recorded_at, now };
+                self.tally.became(&delivery.message.name, became);
                 let names = [self.handler.name(), &delivery.message.name];
                 self.ledger.reached(Moment::Handled, &names);
                 self.ready.push_back(key);
@@ -773,6 +783,11 @@ impl<H: Handler> Desk<H> {
             };
             match written {
                 Ok(is_parked) => {
+                    if attempts > 0 {
+                        self.tally.became(&message.name, Became::Parked);
+                    } else if delivery.letter.is_none() {
+                        self.tally.became(&message.name, Became::Behind);
+                    }
                     self.close(delivery);
                     return is_parked;
                 }
@@ -880,21 +895,24 @@ async fn attempt<H: Handler>(
     handler: Arc<H>,
     options: ConsumerOptions,
     shutdown: CancellationToken,
+    count: Failures,
     key: Uuid,
     mut delivery: Delivery,
 ) -> Finished {
     let mut failures = 0;
-    let result = loop {
+    let (took, result) = loop {
         delivery.attempt += 1;
-        let tried = delivery.attempt;
+        let (tried, began) = (delivery.attempt, Instant::now());
         let work = async { handler.handle(&delivery).await };
         let outcome = AssertUnwindSafe(work).catch_unwind().await;
+        let took = began.elapsed();
+        count.count(outcome.as_ref().ok());
         let parking = |reason, interrupted| {
             let attempts = i32::try_from(tried).unwrap_or(i32::MAX);
-            Err(Parking { reason, attempts, interrupted })
+            (took, Err(Parking { reason, attempts, interrupted }))
         };
         match outcome {
-            Ok(Ok(())) => break Ok(()),
+            Ok(Ok(())) => break (took, Ok(())),
             Ok(Err(Failure::Poison(reason))) => break parking(reason, false),
             Err(panic) => break parking(panicked(&*panic), false),
             Ok(Err(Failure::Failed(reason))) => {
@@ -913,7 +931,7 @@ async fn attempt<H: Handler>(
             () = time::sleep(options.backoff.after(tried)) => {}
         }
     };
-    Finished { key, delivery, result }
+    Finished { key, delivery, took, result }
 }
 
 /// What a handler said when it panicked.

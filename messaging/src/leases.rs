@@ -144,6 +144,18 @@ impl LeaseKeeper {
         Share { keeper: self.clone(), group: group.to_owned(), held }
     }
 
+    /// How many parts of everything it was asked for are this process's.
+    #[must_use]
+    pub fn held(&self) -> BTreeMap<String, usize> {
+        let wishes = self.inner.wishes();
+        let mut held = BTreeMap::new();
+        for wish in wishes.iter().filter(|wish| !wish.is_over()) {
+            let own = if self.inner.alone { wish.parts.into() } else { wish.held.len() };
+            *held.entry(wish.group.clone()).or_default() += own;
+        }
+        held
+    }
+
     fn wish(&self, group: &str, parts: u8, told: Told) {
         let none = BTreeSet::new;
         let group = group.to_owned();

@@ -17,6 +17,7 @@ pub mod envelope;
 pub mod inbound;
 pub mod intake;
 pub mod leases;
+pub mod metrics;
 pub mod nats;
 pub mod notifier;
 pub mod post;

@@ -109,6 +109,8 @@ pub struct RelayStatus {
     pub head: Position,
     /// How many messages this process has published.
     pub published: u64,
+    /// How many of them it had published before.
+    pub republished: u64,
     /// How many of them without their content, for it is too large.
     pub omitted: u64,
     /// What it is doing.
@@ -123,6 +125,7 @@ impl RelayStatus {
             position: Position::default(),
             head: ledger.head(),
             published: 0,
+            republished: 0,
             omitted: 0,
             state: RelayState::Standby,
         }
@@ -162,6 +165,7 @@ pub async fn run(
         last: None,
         known: None,
         renewed: Position(0),
+        farthest: Position(0),
         too_large: None,
     };
     select! {
@@ -183,6 +187,8 @@ struct Relay {
     known: Option<Position>,
     /// The server remembers ids up to here whose messages it does not have.
     renewed: Position,
+    /// The last message that this relay has ever published.
+    farthest: Position,
     /// A message that the stream did not take.
     too_large: Option<Position>,
 }
@@ -418,13 +424,15 @@ impl Relay {
         window: &mut VecDeque<UnderWay>,
     ) -> Result<(), Trouble> {
         let (mut sent, mut answer) = first;
-        let (mut published, mut omitted) = (0, 0);
+        let (mut published, mut republished, mut omitted) = (0, 0, 0);
         let outcome = loop {
             if let Err(trouble) = judge(&sent, answer) {
                 break Err(trouble);
             }
             self.last = Some(Stand::at(sent.sequence, sent.position));
             published += 1;
+            republished += u64::from(sent.position <= self.farthest);
+            self.farthest = self.farthest.max(sent.position);
             omitted += u64::from(sent.omits);
             let Some(next) = window.front_mut() else { break Ok(()) };
             let Some(next) = (&mut next.ack).now_or_never() else { break Ok(()) };
@@ -435,6 +443,7 @@ impl Relay {
             self.status.send_modify(|status| {
                 status.position = self.last.map_or(status.position, |last| last.position);
                 status.published += published;
+                status.republished += republished;
                 status.omitted += omitted;
             });
         }

@@ -33,6 +33,7 @@ pub mod timeline;
 pub mod audit;
 pub mod changes;
 pub mod feed;
+pub mod metrics;
 pub mod parked;
 pub mod projector;
 pub mod rebuild;

@@ -98,6 +98,19 @@ pub async fn counts(
         .collect())
 }
 
+/// How many events are parked in all, and since when, in microseconds since
+/// the Unix epoch.
+pub async fn standing(reads: &Reads) -> Result<(i64, Option<i64>), ReadError> {
+    let row = Entity::find()
+        .select_only()
+        .column_as(Column::Id.count(), "letters")
+        .column_as(Column::FirstFailedAt.min(), "since")
+        .into_tuple()
+        .one(reads.db())
+        .await?;
+    Ok(row.unwrap_or_default())
+}
+
 /// Where the parked events of several streams stand, with their streams.
 pub async fn positions(reads: &Reads, keys: &[AnyId]) -> Result<Vec<(AnyId, i64)>, ReadError> {
     let rows: Vec<(Text<AnyId>, i64)> = Entity::find()

@@ -21,6 +21,7 @@ use mallbots_eventstore::{
     error::StoreError,
     ledger::Ledger,
     message::{MessageKind, Position, Recorded},
+    metrics::seconds_since,
     upcast::Upcasters,
 };
 use mallbots_messaging::intake::{Carrier, Intake, Origins, Part, Receipts};
@@ -41,6 +42,7 @@ use crate::{
     changes::{Change, Changed},
     column::Text,
     feed::{Announcer, Feed, HEARSAY, Halt},
+    metrics::Tally,
     parked,
     reads::Reads,
     rebuild::{self, RebuildError, Swap},
@@ -101,6 +103,7 @@ pub struct Projector {
     parked: HashSet<AnyId>,
     /// Up to where everything is in the tables.
     reached: Position,
+    tally: Tally,
 }
 
 /// Why a batch was not taken in. Nothing of it was written; only if the commit
@@ -154,6 +157,7 @@ impl Projector {
             letters: Additions::new(backend, "", OnConflict::Replace),
             parked: HashSet::new(),
             reached: Position(0),
+            tally: Tally::default(),
             db: views.write.clone(),
         };
         projector.resume().await?;
@@ -222,8 +226,12 @@ impl Projector {
                 match self.follow(ledger, &mut swaps, &mut failures).await {
                     Setback::Closed => return,
                     Setback::Halted => pending().await,
-                    Setback::Overtaken => debug!("another projector was faster"),
+                    Setback::Overtaken => {
+                        self.tally.overtaken.increment(1);
+                        debug!("another projector was faster");
+                    }
                     Setback::Failed(cause) => {
+                        self.tally.failed.increment(1);
                         warn!(error = &*cause as &dyn Error, failures, "the views stand still");
                     }
                 }
@@ -385,6 +393,7 @@ impl Projector {
         }
         let moved: Vec<u8> = if all { behind } else { batch.partitions.iter().copied().collect() };
 
+        let began = Instant::now();
         let transaction = self.begin().await?;
         self.checkpoints.move_to(&transaction, &moved, end).await?;
         self.tables.load(&transaction, &batch.events).await?;
@@ -399,6 +408,12 @@ impl Projector {
         if all {
             self.all_moved_at = Instant::now();
         }
+        self.tally.batch_duration.record(began.elapsed());
+        self.tally.batch_messages.record(u32::try_from(messages.len()).unwrap_or(u32::MAX));
+        if let Some(first) = messages.first() {
+            self.tally.delay.record(seconds_since(first.recorded_at, self.clock.now()));
+        }
+        self.tally.rows.increment(u64::try_from(changes.len()).unwrap_or(u64::MAX));
         self.committed(&moved, end, changes);
         Ok(())
     }

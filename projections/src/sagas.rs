@@ -136,6 +136,36 @@ impl Projection for Entity {
     }
 }
 
+/// How many sagas of a name are in a state, and since when.
+#[derive(Debug, Clone, FromQueryResult)]
+pub struct SagasStanding {
+    /// What they are called.
+    pub name: String,
+    /// Where they stand.
+    pub state: Text<SagaState>,
+    /// How many.
+    pub sagas: i64,
+    /// When the oldest of them began, in microseconds since the Unix epoch.
+    pub since: i64,
+}
+
+/// The sagas that have not ended, by name and state.
+pub async fn standing(reads: &Reads) -> Result<Vec<SagasStanding>, ReadError> {
+    let open = [SagaState::Running, SagaState::Compensating, SagaState::Stuck];
+    Ok(Entity::find()
+        .select_only()
+        .column(Column::Name)
+        .column(Column::State)
+        .column_as(Column::Id.count(), "sagas")
+        .column_as(Column::CreatedAt.min(), "since")
+        .filter(Column::State.is_in(open.map(Text)))
+        .group_by(Column::Name)
+        .group_by(Column::State)
+        .into_model()
+        .all(reads.db())
+        .await?)
+}
+
 /// Why a step is tried again that nobody answered.
 const NO_ANSWER: &str = "NO_ANSWER";
 

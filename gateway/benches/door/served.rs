@@ -101,7 +101,8 @@ async fn mall_on(backend: &str) {
     let url = database.as_ref().map(|database| ("DATABASE_URL", database.url()));
     let config = config(flags, url.as_slice());
     let lifecycle = Lifecycle::default();
-    let services = mall::open(&config, &lifecycle, &Readiness::default()).await.unwrap().unwrap();
+    let services =
+        mall::open(&config, &lifecycle, &Readiness::default()).await.unwrap().services.unwrap();
     let loaders = services.loaders();
     let build = |mode| {
         graphql::schema_builder()

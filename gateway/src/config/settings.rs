@@ -113,6 +113,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting::flag("roles", "what this process does").depends("everything"),
     Setting::flag("contexts", "the contexts whose commands it handles").depends("all"),
     Setting::flag("listen", "where to listen").usually("127.0.0.1:8080"),
+    Setting::flag("admin_listen", "where to listen for who asks for metrics and health"),
     Setting::flag("data", "where the databases live").usually("mallbots-data"),
     Setting::flag("log", "what is logged").usually("info"),
     Setting::flag("log_format", "how the log is written").usually("pretty"),

@@ -23,6 +23,8 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
+use mallbots_eventstore::metrics::Presence;
+use metrics::Counter;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
@@ -30,6 +32,8 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, error};
+
+use crate::metrics::door::Listening;
 
 /// How many connections are kept, and how patiently.
 #[derive(Debug, Clone)]
@@ -43,6 +47,8 @@ pub struct ConnectionSettings {
     pub max: usize,
     /// How many of them one address may have.
     pub max_per_address: usize,
+    /// What the listener is called in metrics.
+    pub listener: &'static str,
 }
 
 impl Default for ConnectionSettings {
@@ -52,6 +58,7 @@ impl Default for ConnectionSettings {
             write_timeout: Duration::from_secs(30),
             max: 20_000,
             max_per_address: 1_000,
+            listener: "main",
         }
     }
 }
@@ -69,6 +76,7 @@ pub(crate) async fn accept(
     closing: CancellationToken,
     tracker: TaskTracker,
 ) {
+    let tally = Listening::of(settings.listener);
     let seats = Arc::new(Seats::new(settings.max, settings.max_per_address));
     loop {
         let accepted = tokio::select! {
@@ -76,14 +84,20 @@ pub(crate) async fn accept(
             () = closing.cancelled() => return,
         };
         match accepted {
-            Ok((stream, address)) => match seats.take(address.ip()) {
-                Some(seat) => {
-                    let stream = Patient::new(stream, settings.write_timeout, seat);
-                    let (router, closing) = (router.clone(), closing.clone());
-                    tracker.spawn(serve(stream, router, settings.head_timeout, closing));
-                }
-                None => turn_away(stream),
-            },
+            Ok((stream, address)) => {
+                let Some(seat) = seats.take(address.ip()) else {
+                    tally.turned_away.increment(1);
+                    turn_away(stream);
+                    continue;
+                };
+                let stream = Patient {
+                    slow: tally.slow.clone(),
+                    _here: Some(Presence::of(&tally.connections)),
+                    ..Patient::new(stream, settings.write_timeout, seat)
+                };
+                let (router, closing) = (router.clone(), closing.clone());
+                tracker.spawn(serve(stream, router, settings.head_timeout, closing));
+            }
             Err(error) if is_of_one_connection(&error) => debug!(%error, "a connection was lost"),
             Err(error) => {
                 // Out of file descriptors, most likely: some will be given back.
@@ -217,11 +231,13 @@ struct Patient {
     waiting: Option<Pin<Box<Sleep>>>,
     /// Given back when the connection ends, whatever it had become by then.
     _seat: Seat,
+    _here: Option<Presence>,
+    slow: Counter,
 }
 
 impl Patient {
     fn new(stream: TcpStream, patience: Duration, seat: Seat) -> Self {
-        Self { stream, patience, waiting: None, _seat: seat }
+        Self { stream, patience, waiting: None, _seat: seat, _here: None, slow: Counter::noop() }
     }
 
     fn in_time<T>(
@@ -236,7 +252,10 @@ impl Patient {
         let patience = self.patience;
         let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(patience)));
         match waiting.as_mut().poll(cx) {
-            Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            Poll::Ready(()) => {
+                self.slow.increment(1);
+                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+            }
             Poll::Pending => Poll::Pending,
         }
     }

@@ -60,6 +60,7 @@ pub(super) async fn answer(State(door): State<Arc<Door>>, request: Request) -> R
         Ok(Err(refused)) => {
             let line = RequestLine::of_refused(Transport::Http, request_id);
             line.finished(Some(refused.code()));
+            door.pipeline.tally().refused(refused.code());
             let Refused { status, media, error, locations, headers } = *refused;
             let reply = Reply::refused(error, locations, request_id);
             let mut response = respond(reply, media, status);

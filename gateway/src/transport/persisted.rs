@@ -13,7 +13,7 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
-use async_graphql::parser::parse_query;
+use async_graphql::parser::{self, parse_query};
 use serde::Deserialize;
 
 use super::{
@@ -192,6 +192,17 @@ impl TrustedDocuments {
             ensure!(again.is_none(), "two documents are called {name:?}");
         }
         Ok(trusted)
+    }
+
+    /// What their operations are called.
+    pub(super) fn operation_names(&self) -> Result<Vec<String>, parser::Error> {
+        let mut names = Vec::new();
+        for text in self.by_name.values() {
+            let document = parse_query(text)?;
+            names
+                .extend(document.operations.iter().filter_map(|(name, _)| Some(name?.to_string())));
+        }
+        Ok(names)
     }
 
     /// How many there are.

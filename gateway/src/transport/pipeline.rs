@@ -53,6 +53,7 @@ use crate::{
         rules::Rules,
     },
     error::{ClientError, ErrorCode},
+    metrics::door::Tally,
 };
 
 /// How requests are judged and how long they may take.
@@ -223,6 +224,7 @@ pub struct Pipeline {
     rules: Rules,
     rates: Option<Rates>,
     freshness: Option<Box<dyn Freshness>>,
+    tally: Tally,
     settings: PipelineSettings,
 }
 
@@ -258,6 +260,7 @@ impl Pipeline {
             rules: Rules::of(&definition),
             rates: settings.rate.map(Rates::new),
             freshness: None,
+            tally: Tally::new(settings.persisted.trusted.operation_names()?),
             settings,
         })
     }
@@ -278,13 +281,20 @@ impl Pipeline {
         let (hash, known, proven) = match source {
             Source::Text(text) => {
                 let hash = DocumentHash::of(&text);
-                match self.documents.get(hash) {
-                    Some(known) => (hash, known, true),
-                    None => (hash, Arc::new(self.parse(&text)?), false),
+                if let Some(known) = self.documents.get(hash) {
+                    self.tally.hits.increment(1);
+                    (hash, known, true)
+                } else {
+                    self.tally.misses.increment(1);
+                    (hash, Arc::new(self.parse(&text)?), false)
                 }
             }
             Source::Hash(hash) => {
-                let known = self.documents.get(hash).ok_or_else(persisted::not_found)?;
+                let Some(known) = self.documents.get(hash) else {
+                    self.tally.unknown.increment(1);
+                    return Err(persisted::not_found().into());
+                };
+                self.tally.hits.increment(1);
                 (hash, known, true)
             }
         };
@@ -374,8 +384,12 @@ impl Pipeline {
     /// Executes a query or a mutation, if the caller may.
     pub async fn execute(&self, operation: Operation, call: Call) -> Reply {
         let line = RequestLine::of(&operation, &call);
+        let timed = self.tally.begin();
+        let (kind, name) = (operation.kind, operation.name.clone());
         let request_id = call.context.request_id;
         if let Err(error) = self.authorize(&operation, &call.caller) {
+            self.tally.refused(error.code);
+            timed.finished(kind, name.as_deref(), Some(error.code));
             let reply = Reply::refused(error, Vec::new(), request_id);
             line.finished(reply.code());
             return reply;
@@ -402,6 +416,7 @@ impl Pipeline {
                 request_id,
             ),
         };
+        timed.finished(kind, name.as_deref(), reply.code());
         line.finished(reply.code());
         reply
     }
@@ -432,10 +447,12 @@ impl Pipeline {
     ) -> BoxStream<'static, Arc<Sent>> {
         let mut line = RequestLine::of(&operation, &call);
         if let Err(error) = self.authorize(&operation, &call.caller) {
+            self.tally.refused(error.code);
             let refused = Reply::refused(error, Vec::new(), call.context.request_id).sent();
             line.sent(refused.code);
             return stream::iter([Arc::new(refused)]).boxed();
         }
+        let subscribed = self.tally.subscribe(call.transport);
         let answers = match self.room_of(&operation, &call) {
             None => self.run(&operation, call, Part::default()).map(|(sent, _)| sent).boxed(),
             Some(room) => {
@@ -447,7 +464,11 @@ impl Pipeline {
                 self.rooms.enter(room, Box::new(run)).boxed()
             }
         };
-        answers.inspect(move |sent| line.sent(sent.code)).boxed()
+        let told = move |sent: &Arc<Sent>| {
+            subscribed.sent();
+            line.sent(sent.code);
+        };
+        answers.inspect(told).boxed()
     }
 
     /// Executes a subscription, or a part of it.
@@ -498,6 +519,11 @@ impl Pipeline {
         Some(digest.finalize().into())
     }
 
+    /// What is counted here.
+    pub(crate) const fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
     /// How many executions of subscriptions are shared.
     pub fn rooms(&self) -> usize {
         self.rooms.count()
@@ -513,6 +539,8 @@ impl Pipeline {
         if !reply::is_refusal(&response) {
             if !operation.proven {
                 self.documents.keep(operation.hash, Arc::clone(&operation.known));
+                let bytes = u32::try_from(self.documents.weight()).unwrap_or(u32::MAX);
+                self.tally.document_bytes.set(bytes);
             }
             if !response.errors.is_empty() {
                 let document = &operation.known.document;

@@ -26,11 +26,13 @@ use futures_util::{
     future::{AbortHandle, abortable},
     stream::BoxStream,
 };
+use mallbots_eventstore::metrics::Presence;
+use metrics::Counter;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::part::{Mark, Part};
-use crate::error::ErrorCode;
+use crate::{error::ErrorCode, metrics::door::Sharing};
 
 /// How much a log keeps for those who lag.
 #[derive(Debug, Clone, Copy)]
@@ -79,12 +81,13 @@ pub(super) struct Rooms {
     /// Where their executions run.
     tracker: TaskTracker,
     bounds: Bounds,
+    tally: Sharing,
 }
 
 impl Rooms {
     /// Takes part in what others with the same key are told.
     pub(super) fn enter(&self, key: Key, run: Run) -> Member {
-        Member::of(self.room(key, &run), run)
+        Member::of(self.room(key, &run), run, &self.tally)
     }
 
     fn room(&self, key: Key, run: &Run) -> Arc<Room> {
@@ -97,7 +100,10 @@ impl Rooms {
                     let answers = run(Part::changes(Arc::clone(&log)));
                     let (told, abort) = abortable(tell(Arc::clone(&log), answers));
                     self.tracker.spawn(told);
-                    let room = Arc::new(Room { key, log, abort, open: Arc::clone(&self.open) });
+                    let open_rooms = Arc::clone(&self.open);
+                    let presence = Presence::of(&self.tally.executions);
+                    let room =
+                        Arc::new(Room { key, log, abort, open: open_rooms, _presence: presence });
                     open.insert(key, Arc::downgrade(&room));
                     (room, over)
                 }
@@ -138,6 +144,7 @@ struct Room {
     log: Arc<Log>,
     abort: AbortHandle,
     open: Arc<Mutex<HashMap<Key, Weak<Room>>>>,
+    _presence: Presence,
 }
 
 impl Drop for Room {
@@ -406,6 +413,8 @@ pub(super) struct Member {
     done: i64,
     /// What it was told beyond that.
     early: HashMap<Option<Uuid>, i64>,
+    behind: Counter,
+    _presence: Presence,
 }
 
 /// What a member is at.
@@ -427,9 +436,18 @@ enum Now {
 }
 
 impl Member {
-    fn of(room: Arc<Room>, run: Run) -> Self {
+    fn of(room: Arc<Room>, run: Run, tally: &Sharing) -> Self {
         let place = room.log.join();
-        Self { room, place, run, now: Now::Entering, done: 0, early: HashMap::new() }
+        Self {
+            room,
+            place,
+            run,
+            now: Now::Entering,
+            done: 0,
+            early: HashMap::new(),
+            behind: tally.behind.clone(),
+            _presence: Presence::of(&tally.subscribers),
+        }
     }
 
     fn begin_snapshot(&mut self, behind: Option<i64>) {
@@ -512,6 +530,7 @@ impl Stream for Member {
                             }
                         }
                         Read::Behind => {
+                            this.behind.increment(1);
                             this.room.log.catch_up(this.place);
                             this.begin_snapshot(Some(this.done));
                         }

@@ -28,6 +28,7 @@ use futures_util::{
 };
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
+use mallbots_eventstore::metrics::Presence;
 use serde::Deserialize;
 use tokio::{
     io::AsyncWriteExt,
@@ -56,6 +57,9 @@ use crate::{
     auth::Caller,
     error::{ClientError, ErrorCode},
 };
+
+/// What a client is told that does not read.
+const TOO_SLOW: &str = "Too slow";
 
 /// The subprotocol spoken here.
 pub const PROTOCOL: &str = "graphql-transport-ws";
@@ -121,6 +125,19 @@ pub enum CloseCode {
 }
 
 impl CloseCode {
+    /// All of them.
+    pub(crate) const ALL: [Self; 9] = [
+        Self::GoingAway,
+        Self::TryAgainLater,
+        Self::BadRequest,
+        Self::Unauthorized,
+        Self::Forbidden,
+        Self::SubprotocolNotAcceptable,
+        Self::InitTimeout,
+        Self::SubscriberAlreadyExists,
+        Self::TooManyInits,
+    ];
+
     /// The number on the wire.
     pub const fn number(self) -> u16 {
         match self {
@@ -182,8 +199,11 @@ pub(super) async fn upgrade(
             .max_message_size(Some(settings.max_message))
             .max_frame_size(Some(settings.max_message));
         let socket = WebSocketStream::from_raw_socket(upgraded, Role::Server, Some(config)).await;
+        let tally = serving.pipeline.tally();
+        let _here = Presence::of(&tally.sockets);
         let connection = Connection::new(socket, &serving, traceparent);
         let closed = connection.run(speaks).await;
+        tally.closed(closed);
         debug!(request.id = %request_id, close.code = closed.map(CloseCode::number), "socket closed");
     });
 
@@ -343,6 +363,9 @@ impl Connection {
         self.outputs.clear();
         match end {
             End::Close(code, reason) => {
+                if reason == TOO_SLOW {
+                    self.pipeline().tally().slow_sockets.increment(1);
+                }
                 self.close(code, &reason).await;
                 Some(code)
             }
@@ -468,6 +491,7 @@ impl Connection {
             Err(Refusal { error, locations }) => {
                 let line = RequestLine::of_refused(Transport::WebSocket, context.request_id);
                 line.finished(Some(error.code));
+                self.pipeline().tally().refused(error.code);
                 let reply = Reply::refused(error, locations, context.request_id);
                 put_answer(&mut self.out, &id, &reply.sent());
                 return self.write_out().await;
@@ -629,6 +653,6 @@ async fn in_time(
     match timeout(patience, sending).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(_)) => Err(End::Gone),
-        Err(_) => Err(End::close(CloseCode::TryAgainLater, "Too slow")),
+        Err(_) => Err(End::close(CloseCode::TryAgainLater, TOO_SLOW)),
     }
 }

@@ -13,6 +13,7 @@ mod help;
 mod kills;
 mod ledger;
 mod live;
+mod metrics;
 mod operating;
 mod pages;
 mod process;

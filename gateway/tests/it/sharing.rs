@@ -42,7 +42,7 @@ impl Inside {
         let flags = SettingsArgs { data: Some(data.path().to_owned()), ..SettingsArgs::default() };
         let config = Config::load(&flags, []).unwrap();
         let opened = mall::open(&config, &Lifecycle::default(), &Readiness::default()).await;
-        let services = opened.unwrap().unwrap();
+        let services = opened.unwrap().services.unwrap();
         let loaders = services.loaders();
         let schema = |mode| {
             graphql::schema_builder()

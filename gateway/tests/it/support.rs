@@ -63,6 +63,8 @@ pub(crate) struct Mall {
     data: TempDir,
     database: Option<postgres::TestDatabase>,
     settings: Vec<(String, String)>,
+    /// Where it tells of itself, if it was told to.
+    admin: Option<String>,
 }
 
 impl Mall {
@@ -89,9 +91,9 @@ impl Mall {
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
         let data = tempfile::tempdir().unwrap();
-        let (server, url) = serve(data.path(), &settings).await;
+        let (server, url, admin) = serve(data.path(), &settings).await;
         let client = Client::new(&url).unwrap();
-        Self { client, server: Some(server), data, database, settings }
+        Self { client, server: Some(server), data, database, settings, admin }
     }
 
     /// Opens it again, after it was stopped or killed, on the same data.
@@ -104,11 +106,12 @@ impl Mall {
     pub(crate) async fn try_reopen(&mut self, more: &[(&str, &str)]) -> Result<(), ExitStatus> {
         let more = more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let settings: Vec<_> = self.settings.iter().cloned().chain(more).collect();
-        let (mut server, url) = start(self.data.path(), &settings).await;
+        let (mut server, url, admin) = start(self.data.path(), &settings).await;
         match url {
             None => Err(within("the mall to end", server.wait()).await.unwrap()),
             Some(url) => {
                 self.server = Some(server);
+                self.admin = admin;
                 self.client = Client::new(&url).unwrap();
                 Ok(())
             }
@@ -191,6 +194,19 @@ impl Mall {
         (answer.status().as_u16(), answer.text().await.unwrap())
     }
 
+    /// Where it tells of itself.
+    pub(crate) fn admin(&self) -> &str {
+        self.admin.as_deref().expect("it was told to tell of itself")
+    }
+
+    /// What it tells of itself in numbers.
+    pub(crate) async fn metrics(&self) -> String {
+        let url = format!("http://{}/metrics", self.admin());
+        let answer = within("its metrics", reqwest::get(url)).await.unwrap();
+        assert!(answer.status().is_success());
+        answer.text().await.unwrap()
+    }
+
     /// Tells it to stop and waits until it has.
     pub(crate) async fn stop(&mut self) -> ExitStatus {
         let mut server = self.server.take().expect("the mall is open");
@@ -244,17 +260,20 @@ impl Ended {
 }
 
 /// Starts a server and waits until it tells its address.
-async fn serve(data: &Path, settings: &[(String, String)]) -> (Child, String) {
-    let (server, url) = start(data, settings).await;
+async fn serve(data: &Path, settings: &[(String, String)]) -> (Child, String, Option<String>) {
+    let (server, url, admin) = start(data, settings).await;
     let Some(url) = url else {
         let log = std::fs::read_to_string(data.join("log")).unwrap_or_default();
         panic!("the mall did not open\n{log}");
     };
-    (server, url)
+    (server, url, admin)
 }
 
 /// The same, for who looks whether it does.
-async fn start(data: &Path, settings: &[(String, String)]) -> (Child, Option<String>) {
+async fn start(
+    data: &Path,
+    settings: &[(String, String)],
+) -> (Child, Option<String>, Option<String>) {
     let log = File::options().create(true).append(true).open(data.join("log")).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_mallbots"));
     for (name, _) in std::env::vars() {
@@ -275,7 +294,15 @@ async fn start(data: &Path, settings: &[(String, String)]) -> (Child, Option<Str
     let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
     let line = within("the mall to open", lines.next_line()).await.unwrap();
     let url = line.as_deref().and_then(|line| line.strip_prefix("MallBots is open: GraphQL at "));
-    (server, url.map(str::to_owned))
+    let mut admin = None;
+    if url.is_some() && settings.iter().any(|(name, _)| name == "MALLBOTS_ADMIN_LISTEN") {
+        while admin.is_none() {
+            let line = within("the mall to tell all", lines.next_line()).await.unwrap().unwrap();
+            let rest = line.strip_prefix("Metrics at http://");
+            admin = rest.and_then(|rest| rest.strip_suffix("/metrics")).map(str::to_owned);
+        }
+    }
+    (server, url.map(str::to_owned), admin)
 }
 
 /// Runs scenarios once on files and once on PostgreSQL.
