@@ -7,5 +7,6 @@ pub mod databases;
 pub mod ledgers;
 pub mod nats;
 pub mod postgres;
+pub mod prometheus;
 pub mod servers;
 pub mod shapes;

@@ -53,6 +53,9 @@ fn each_process_of_the_compose_file_understands_its_settings() {
             let config = taken(&process.to_string(), &process.environment, &arguments);
             // A container is reached through its network only.
             assert!(config.listen.ip().is_unspecified(), "{process}");
+            // Where Prometheus looks for it.
+            let admin = config.admin_listen.map(|address| address.to_string());
+            assert_eq!(admin.as_deref(), Some("0.0.0.0:9464"), "{process}");
         }
     }
 }
@@ -82,6 +85,7 @@ fn the_native_processes_differ_from_the_containers_in_nothing_but_addresses() {
         let there = taken("container", &process.environment, &[]);
         let but_addresses = |config: Config| Config {
             listen: here.listen,
+            admin_listen: here.admin_listen,
             database_url: here.database_url.clone(),
             nats: here.nats.clone(),
             ..config
@@ -180,7 +184,8 @@ fn images_have_versions_and_those_of_ours_the_crates() {
     assert!(images.len() >= 4, "{images:?}");
     for image in images {
         let (name, tag) = image.split_once(':').unwrap_or_else(|| panic!("{image}: no version"));
-        assert!(tag.starts_with(|c: char| c.is_ascii_digit()), "{image}");
+        let number = tag.strip_prefix('v').unwrap_or(tag);
+        assert!(number.starts_with(|c: char| c.is_ascii_digit()), "{image}");
         assert!(name != "mallbots" || image == version, "{image} is not {version}");
     }
     // The NATS that is tested is the NATS that is run.

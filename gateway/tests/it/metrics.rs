@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mallbots_gateway::metrics;
+use mallbots_gateway::{client::Backoff, metrics};
 use mallbots_messaging::post::Post;
 use serde_json::json;
 
-use crate::support::{Mall, within};
+use crate::support::{Mall, PATIENCE, within};
 
 /// A sample as Prometheus reads it: its name, its labels, its value.
 pub(crate) struct Sample {
@@ -132,6 +132,42 @@ async fn what_clients_call_their_operations_is_bounded_and_refusals_are_counted(
     assert!(names.len() <= 102 && !names.contains("Wrong0"), "{names:?}");
     let refused = Some(("code", "GRAPHQL_PARSE_FAILED"));
     assert_eq!(counted(&told, "mallbots_graphql_refused_total", refused), 1);
+}
+
+#[tokio::test]
+async fn what_is_known_is_told_while_the_database_is_away() {
+    let mall = Mall::open_on_postgres_with(&[("MALLBOTS_ADMIN_LISTEN", "127.0.0.1:0")]).await;
+    mall.given_a_customer("Ada").await;
+    let told = samples(&mall.metrics().await);
+    assert_eq!(counted(&told, "mallbots_metrics_unanswered_total", None), 0);
+    mall.let_it_reach_its_database(false).await;
+    let mut backoff = Backoff::lasting(PATIENCE);
+    let told = loop {
+        let told = samples(&mall.metrics().await);
+        if counted(&told, "mallbots_metrics_unanswered_total", None) > 0 {
+            break told;
+        }
+        assert!(backoff.wait().await, "the database is not missed");
+    };
+    all_is_listed(&told);
+    assert_eq!(counted(&told, "mallbots_customers_registered_total", None), 1);
+    assert!(counted(&told, "mallbots_ledger_head_position", None) > 0);
+    // What it said last.
+    assert!(told.iter().any(|sample| sample.name == "mallbots_timers"));
+    assert!(sum(&told, "mallbots_metrics_answers_age_seconds", None) > 0.0);
+
+    mall.let_it_reach_its_database(true).await;
+    let mut backoff = Backoff::lasting(PATIENCE);
+    let mut before = f64::INFINITY;
+    loop {
+        let age =
+            sum(&samples(&mall.metrics().await), "mallbots_metrics_answers_age_seconds", None);
+        if age < before && before.is_finite() {
+            break;
+        }
+        before = age;
+        assert!(backoff.wait().await, "the database is not asked again");
+    }
 }
 
 #[tokio::test]

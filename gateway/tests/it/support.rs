@@ -80,9 +80,16 @@ impl Mall {
 
     /// Opens a mall that keeps everything in a PostgreSQL database.
     pub(crate) async fn open_on_postgres() -> Self {
+        Self::open_on_postgres_with(&[]).await
+    }
+
+    /// The same, with settings from the environment.
+    pub(crate) async fn open_on_postgres_with(settings: &[(&str, &str)]) -> Self {
         let database = postgres::fresh().await.unwrap();
         let url = database.url().to_owned();
-        Self::start(&[("DATABASE_URL", &url)], Some(database)).await
+        let settings: Vec<_> =
+            [("DATABASE_URL", &*url)].into_iter().chain(settings.iter().copied()).collect();
+        Self::start(&settings, Some(database)).await
     }
 
     async fn start(settings: &[(&str, &str)], database: Option<postgres::TestDatabase>) -> Self {

@@ -50,6 +50,9 @@ impl Planned {
             *value = as_same_user(value, nats);
         }
         environment.insert("MALLBOTS_LISTEN".to_owned(), "127.0.0.1:0".to_owned());
+        if let Some(value) = environment.get_mut("MALLBOTS_ADMIN_LISTEN") {
+            "127.0.0.1:0".clone_into(value);
+        }
         // There is no network to be trusted.
         environment.remove("MALLBOTS_TRUSTED_NETWORK");
         planned
@@ -139,6 +142,8 @@ fn parse(text: &str, profile: &str, around: &BTreeMap<String, String>) -> anyhow
             "postgres" => services.postgres = service.command,
             // A private one has a configuration of its own, but for its users.
             "nats" => services.nats_environment = environment,
+            // They look on, and the mall does without.
+            "prom/prometheus" | "grafana/grafana" => {}
             image => bail!("nobody knows how to start {image} without a container"),
         }
     }

@@ -33,6 +33,7 @@ pub struct Process {
     log: PathBuf,
     child: Option<Child>,
     address: Option<SocketAddr>,
+    admin: Option<SocketAddr>,
 }
 
 impl fmt::Display for Process {
@@ -50,6 +51,7 @@ impl Process {
             program: program.to_owned(),
             child: None,
             address: None,
+            admin: None,
         }
     }
 
@@ -74,6 +76,11 @@ impl Process {
     /// Where it listens, also after it was started again.
     pub fn address(&self) -> anyhow::Result<SocketAddr> {
         self.address.with_context(|| format!("{self} never said where it is"))
+    }
+
+    /// Where it tells of itself.
+    pub fn admin(&self) -> anyhow::Result<SocketAddr> {
+        self.admin.with_context(|| format!("{self} tells nothing of itself"))
     }
 
     /// Where its log is.
@@ -124,6 +131,10 @@ impl Process {
                 .and_then(|(_, rest)| rest.split('/').next());
             if let Some(address) = address {
                 self.address = Some(address.parse()?);
+                // Said in the same breath.
+                let admin = said.lines().find_map(|line| line.strip_prefix("Metrics at http://"));
+                let admin = admin.and_then(|rest| rest.split('/').next());
+                self.admin = admin.map(str::parse).transpose()?;
                 return Ok(());
             }
             self.runs()?;
