@@ -104,6 +104,19 @@ impl Ledger {
         self.rows(&sql::DEAD_LETTERS, &args, letter).await
     }
 
+    /// The last so many messages that are set aside, from the end of the ledger's
+    /// order: of all, or of what stands before one of them.
+    pub async fn dead_letters_before(
+        &self,
+        before: Option<(Position, DeadLetterId)>,
+        limit: u32,
+    ) -> Result<Vec<DeadLetter>, StoreError> {
+        let (position, id) =
+            before.map_or((i64::MAX, String::new()), |(position, id)| (position.0, id.to_string()));
+        let args = [Arg::int(position), Arg::Text(Some(id)), Arg::int(limit)];
+        self.rows(&sql::DEAD_LETTERS_BEFORE, &args, letter).await
+    }
+
     /// One message that is set aside.
     pub async fn dead_letter(&self, id: DeadLetterId) -> Result<Option<DeadLetter>, StoreError> {
         Ok(self.dead_letters_by_id(&[id]).await?.pop())

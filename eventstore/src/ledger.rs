@@ -384,6 +384,17 @@ impl Ledger {
         }
     }
 
+    /// How many events a stream has; 0 if there is no such stream.
+    pub async fn stream_version(&self, stream: AnyId) -> Result<Version, StoreError> {
+        let args = [Arg::text(&stream)];
+        let versions =
+            sql::fetch(&self.inner.database, self.lane, &sql::STREAM_VERSION, &args, |row| {
+                Ok(Version(row.int(0)?))
+            })
+            .await?;
+        Ok(versions.into_iter().next().unwrap_or(Version(0)))
+    }
+
     /// A stream's events up to and with a moment, in version order.
     pub async fn read_stream_before(
         &self,

@@ -103,6 +103,10 @@ pub const READ_PARTITIONS: Sql = messages!(
 /// A stream's events, in order.
 pub const READ_STREAM: Sql =
     messages!("WHERE stream = $1 AND kind = 'event' AND version > $2 ORDER BY version LIMIT $3");
+/// How many events a stream has.
+pub const STREAM_VERSION: Sql = Sql::both(
+    "SELECT coalesce(max(version), 0) FROM messages WHERE stream = $1 AND kind = 'event'",
+);
 /// Everything said by or to one thing: its events are found by their versions,
 /// which are in the order of their positions, the rest by position.
 pub const READ_ABOUT: Sql = Sql {
@@ -362,8 +366,17 @@ pub const DEAD_LETTERS: Sql = Sql {
         WHERE (position, id) > ($1, $2) AND consumer = coalesce($3, consumer)
         AND key = coalesce($4, key) ORDER BY position, id LIMIT $5",
 };
+/// The same from the end of the list.
+pub const DEAD_LETTERS_BEFORE: Sql = Sql {
+    sqlite: "SELECT id, consumer, key, position, message_id, reason, attempts, first_failed_at,
+        payload_override FROM dead_letters
+        WHERE (position, id) < ($1, $2) ORDER BY position DESC, id DESC LIMIT $3",
+    postgres: "SELECT id, consumer, key, position, message_id::text, reason, attempts,
+        first_failed_at, payload_override FROM dead_letters
+        WHERE (position, id) < ($1, $2) ORDER BY position DESC, id DESC LIMIT $3",
+};
 /// Several messages that are set aside.
-pub(crate) const DEAD_LETTERS_BY_ID: Sql = Sql {
+pub const DEAD_LETTERS_BY_ID: Sql = Sql {
     sqlite: "SELECT id, consumer, key, position, message_id, reason, attempts, first_failed_at,
         payload_override FROM dead_letters WHERE id IN (SELECT value FROM json_each($1))",
     postgres: "SELECT id, consumer, key, position, message_id::text, reason, attempts,

@@ -180,10 +180,10 @@ impl<C: ColumnTrait> Sort<C> {
         let more = rows.len() > wanted as usize;
         rows.truncate(wanted as usize);
         let (has_next, has_previous) = match request.take {
-            Take::First(_) => (more, request.after.is_some()),
+            Take::First(_) => (more || request.before.is_some(), request.after.is_some()),
             Take::Last(_) => {
                 rows.reverse();
-                (request.before.is_some(), more)
+                (request.before.is_some(), more || request.after.is_some())
             }
         };
         let rows = rows.into_iter().map(|row| (self.key(&row), row)).collect();

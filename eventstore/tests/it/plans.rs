@@ -36,6 +36,9 @@ const STATEMENTS: &[(&str, Sql)] = &[
     ("PARKED_POSITIONS", sql::PARKED_POSITIONS),
     ("PRUNE_RANGE", sql::PRUNE_RANGE),
     ("DEAD_LETTERS", sql::DEAD_LETTERS),
+    ("DEAD_LETTERS_BEFORE", sql::DEAD_LETTERS_BEFORE),
+    ("DEAD_LETTERS_BY_ID", sql::DEAD_LETTERS_BY_ID),
+    ("STREAM_VERSION", sql::STREAM_VERSION),
     ("PARKED_KEYS", sql::PARKED_KEYS),
     ("LOAD", sql::LOAD),
 ];

@@ -47,11 +47,6 @@ pub struct Paging {
 }
 
 impl Paging {
-    /// Paging in one direction.
-    pub fn forward(first: Option<i32>, after: Option<Cursor>) -> Self {
-        Self { first, after, ..Self::default() }
-    }
-
     /// How many, checked.
     fn take(&self) -> Result<Take, ClientError> {
         let checked = |count: i32, field: &str| match u32::try_from(count) {
@@ -84,11 +79,67 @@ impl Paging {
         Ok(PageRequest { take, after: open(&self.after)?, before: open(&self.before)? })
     }
 
-    /// The same for a feed whose places are positions: how many, behind which.
-    pub fn feed(&self, key: &CursorKey, feed: &str) -> Result<(u32, i64), ClientError> {
-        let (Take::First(count) | Take::Last(count)) = self.take()?;
-        let after = self.after.as_ref().map(|cursor| key.open(feed, &cursor.0)).transpose()?;
-        Ok((count, after.unwrap_or_default()))
+    /// The same for a feed whose places are numbers.
+    pub fn feed(&self, key: &CursorKey, feed: &str) -> Result<Numbered, ClientError> {
+        let take = self.take()?;
+        let open = |cursor: &Option<Cursor>| -> Result<Option<i64>, ClientError> {
+            cursor.as_ref().map(|cursor| key.open(feed, &cursor.0)).transpose()
+        };
+        Ok(Numbered { take, after: open(&self.after)?, before: open(&self.before)? })
+    }
+}
+
+/// Which part of a feed is asked for whose places are numbers.
+#[derive(Debug, Clone, Copy)]
+pub struct Numbered {
+    /// How many, and from which end.
+    pub take: Take,
+    /// Only what comes after this place.
+    pub after: Option<i64>,
+    /// Only what comes before this place.
+    pub before: Option<i64>,
+}
+
+/// A stretch of a feed whose places are 1, 2, 3 and so on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stretch {
+    /// It begins behind this place.
+    pub behind: i64,
+    /// How long it is.
+    pub count: u32,
+    /// Whether the feed goes on behind it.
+    pub has_next: bool,
+    /// Whether the feed begins before it.
+    pub has_previous: bool,
+}
+
+impl Numbered {
+    /// Which places are meant, of all up to `end`, from the first.
+    pub fn oldest_first(self, end: i64) -> Stretch {
+        let begin = self.after.unwrap_or_default().clamp(0, end);
+        let until = self.before.map_or(end, |before| before.saturating_sub(1)).clamp(begin, end);
+        let (begin, until) = match self.take {
+            Take::First(count) => (begin, until.min(begin.saturating_add(count.into()))),
+            Take::Last(count) => (begin.max(until - i64::from(count)), until),
+        };
+        Stretch {
+            behind: begin,
+            count: u32::try_from(until - begin).unwrap_or_default(),
+            has_next: until < end,
+            has_previous: begin > 0,
+        }
+    }
+
+    /// The same from the last, so that what is behind a place is less.
+    pub fn newest_first(self, end: i64) -> Stretch {
+        let take = match self.take {
+            Take::First(count) => Take::Last(count),
+            Take::Last(count) => Take::First(count),
+        };
+        let turned = Self { take, after: self.before, before: self.after };
+        let stretch = turned.oldest_first(end);
+        let (has_next, has_previous) = (stretch.has_previous, stretch.has_next);
+        Stretch { has_next, has_previous, ..stretch }
     }
 }
 
@@ -146,3 +197,43 @@ macro_rules! connection {
     };
 }
 pub(crate) use connection;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where a stretch begins and ends, and whether there is more on each side.
+    fn told(stretch: Stretch) -> (i64, i64, bool, bool) {
+        let Stretch { behind, count, has_next, has_previous } = stretch;
+        (behind, behind + i64::from(count), has_previous, has_next)
+    }
+
+    #[test]
+    fn numbers_are_paged_from_either_end() {
+        let asked = |take, after, before| Numbered { take, after, before };
+        for (of, stretch) in [
+            (asked(Take::First(3), None, None), (0, 3, false, true)),
+            (asked(Take::First(3), Some(3), None), (3, 6, true, true)),
+            (asked(Take::First(3), Some(7), None), (7, 9, true, false)),
+            (asked(Take::First(9), None, None), (0, 9, false, false)),
+            (asked(Take::First(5), Some(2), Some(5)), (2, 4, true, true)),
+            (asked(Take::Last(3), None, None), (6, 9, true, false)),
+            (asked(Take::Last(3), None, Some(7)), (3, 6, true, true)),
+            (asked(Take::Last(3), None, Some(3)), (0, 2, false, true)),
+            (asked(Take::Last(1), Some(2), Some(5)), (3, 4, true, true)),
+            // Places that never were, or are not there any more.
+            (asked(Take::First(3), Some(70), None), (9, 9, true, false)),
+            (asked(Take::Last(3), None, Some(i64::MIN)), (0, 0, false, true)),
+            (asked(Take::First(3), Some(5), Some(2)), (5, 5, true, true)),
+        ] {
+            assert_eq!(told(of.oldest_first(9)), stretch, "{of:?}");
+        }
+        let newest = asked(Take::First(3), None, None).newest_first(9);
+        assert_eq!(told(newest), (6, 9, false, true));
+        let next = asked(Take::First(3), Some(7), None).newest_first(9);
+        assert_eq!(told(next), (3, 6, true, true));
+        let first = asked(Take::Last(2), None, None).newest_first(9);
+        assert_eq!(told(first), (0, 2, true, false));
+        assert_eq!(told(asked(Take::First(3), None, None).oldest_first(0)), (0, 0, false, false));
+    }
+}

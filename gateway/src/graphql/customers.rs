@@ -57,11 +57,15 @@ impl Customer {
     async fn orders(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "How many, 1 to 100; 20 when not given.")] first: Option<i32>,
+        #[graphql(desc = "So many from the start, 1 to 100; 20 when not given.")] first: Option<
+            i32,
+        >,
         #[graphql(desc = "Only what comes behind this place.")] after: Option<Cursor>,
+        #[graphql(desc = "So many from the end, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Only what comes before this place.")] before: Option<Cursor>,
     ) -> Result<OrderConnection> {
         let key = &ctx.services().cursors;
-        let request = Paging::forward(first, after).request(key, ORDERS)?;
+        let request = Paging { first, after, last, before }.request(key, ORDERS)?;
         let page = ctx.loaders().one(OrdersOf { of: *self.0.id, request }).await.for_client()?;
         let page = page.map(|page| (*page).clone()).unwrap_or_default();
         Ok(cut(page, key, ORDERS, Order).into())
@@ -71,11 +75,15 @@ impl Customer {
     async fn notifications(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "How many, 1 to 100; 20 when not given.")] first: Option<i32>,
+        #[graphql(desc = "So many from the start, 1 to 100; 20 when not given.")] first: Option<
+            i32,
+        >,
         #[graphql(desc = "Only what comes behind this place.")] after: Option<Cursor>,
+        #[graphql(desc = "So many from the end, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Only what comes before this place.")] before: Option<Cursor>,
     ) -> Result<NotificationConnection> {
         let key = &ctx.services().cursors;
-        let request = Paging::forward(first, after).request(key, NOTIFICATIONS)?;
+        let request = Paging { first, after, last, before }.request(key, NOTIFICATIONS)?;
         let of = NotificationsOf { of: *self.0.id, request };
         let page = ctx.loaders().one(of).await.for_client()?;
         let page = page.map(|page| (*page).clone()).unwrap_or_default();
@@ -162,12 +170,16 @@ impl CustomerQueries {
     async fn customers(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "How many, 1 to 100; 20 when not given.")] first: Option<i32>,
+        #[graphql(desc = "So many from the start, 1 to 100; 20 when not given.")] first: Option<
+            i32,
+        >,
         #[graphql(desc = "Only what comes behind this place.")] after: Option<Cursor>,
+        #[graphql(desc = "So many from the end, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Only what comes before this place.")] before: Option<Cursor>,
         #[graphql(desc = "Only customers with this in their name.")] text: Option<String>,
     ) -> Result<CustomerConnection> {
         let key = &ctx.services().cursors;
-        let request = Paging::forward(first, after).request(key, CUSTOMERS)?;
+        let request = Paging { first, after, last, before }.request(key, CUSTOMERS)?;
         let filter = CustomerFilter { text: search_text(text)? };
         let page = customers::list(&ctx.services().reads, &filter, &request).await.for_client()?;
         Ok(cut(page, key, CUSTOMERS, Customer).into())

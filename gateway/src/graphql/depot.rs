@@ -210,14 +210,18 @@ impl DepotQueries {
     async fn shopping_lists(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "How many, 1 to 100; 20 when not given.")] first: Option<i32>,
+        #[graphql(desc = "So many from the start, 1 to 100; 20 when not given.")] first: Option<
+            i32,
+        >,
         #[graphql(desc = "Only what comes behind this place.")] after: Option<Cursor>,
+        #[graphql(desc = "So many from the end, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Only what comes before this place.")] before: Option<Cursor>,
         #[graphql(desc = "Only lists in one of these states.")] statuses: Option<
             Vec<ShoppingListStatus>,
         >,
     ) -> Result<ShoppingListConnection> {
         let key = &ctx.services().cursors;
-        let request = Paging::forward(first, after).request(key, LISTS)?;
+        let request = Paging { first, after, last, before }.request(key, LISTS)?;
         let statuses = states(statuses);
         let reads = &ctx.services().reads;
         let page = shopping_lists::list(reads, statuses.as_deref(), &request).await.for_client()?;
@@ -228,11 +232,15 @@ impl DepotQueries {
     async fn bots(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "How many, 1 to 100; 20 when not given.")] first: Option<i32>,
+        #[graphql(desc = "So many from the start, 1 to 100; 20 when not given.")] first: Option<
+            i32,
+        >,
         #[graphql(desc = "Only what comes behind this place.")] after: Option<Cursor>,
+        #[graphql(desc = "So many from the end, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Only what comes before this place.")] before: Option<Cursor>,
     ) -> Result<BotConnection> {
         let key = &ctx.services().cursors;
-        let request = Paging::forward(first, after).request(key, BOTS)?;
+        let request = Paging { first, after, last, before }.request(key, BOTS)?;
         let page = bots::list(&ctx.services().reads, &request).await.for_client()?;
         Ok(cut(page, key, BOTS, Bot).into())
     }

@@ -8,7 +8,7 @@
 //! A resolver may be asked for a [`Part`] only: what there is, or what
 //! changes. Every item has a cursor beside it.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use async_graphql::{Context, dataloader::Loader};
 use async_stream::try_stream;
@@ -18,6 +18,8 @@ use mallbots_projections::{
     changes::{Change, Changed, Heard},
     reads::{ReadError, Reads},
 };
+use tokio::time::{Instant, sleep};
+use tracing::warn;
 use uuid::Uuid;
 
 use super::{
@@ -133,7 +135,8 @@ where
             let (rows, reached) = match heard {
                 Heard::Changed(announced) => {
                     let rows = if announced.rows.iter().any(&watches) {
-                        let rows = R::rows(&live.services.fresh).of(&library, &announced).await;
+                        let fresh = R::rows(&live.services.fresh);
+                        let rows = insist(|| fresh.of(&library, &announced)).await;
                         watched(&announced, &watches, &*rows.for_client()?)
                     } else {
                         Vec::new()
@@ -142,7 +145,8 @@ where
                 }
                 Heard::Missed => {
                     let reached = reads.position().0;
-                    (changed_behind(&reads, done, &fits).await.for_client()?, reached)
+                    let rows = insist(|| changed_behind(&reads, done, &fits)).await;
+                    (rows.for_client()?, reached)
                 }
             };
             for row in rows {
@@ -155,6 +159,33 @@ where
             }
             done = done.max(reached);
             early.retain(|_, position| *position > done);
+        }
+    }
+}
+
+/// How long a running subscription waits for a library that does not answer,
+/// and between which bounds it asks again.
+const PATIENCE: Duration = Duration::from_secs(60);
+const SHORTEST_WAIT: Duration = Duration::from_millis(100);
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+/// Reads, again and again if that fails: whoever is subscribed has lost nothing
+/// yet, and waits. What changes meanwhile is heard afterwards. After a minute
+/// the failure is told and ends the subscription, whose cursor resumes it.
+async fn insist<T, F>(mut read: impl FnMut() -> F + Send) -> Result<T, ReadError>
+where
+    F: Future<Output = Result<T, ReadError>> + Send,
+{
+    let end = Instant::now() + PATIENCE;
+    let mut wait = SHORTEST_WAIT;
+    loop {
+        match read().await {
+            Err(error) if Instant::now() + wait <= end => {
+                warn!(%error, "a subscription waits for the library");
+                sleep(wait).await;
+                wait = (2 * wait).min(LONGEST_WAIT);
+            }
+            read => return read,
         }
     }
 }
@@ -211,8 +242,8 @@ pub fn feed<R, S, N>(
     live: Live,
     after: i64,
     watches: impl Fn(&Change) -> bool + Send + 'static,
-    since: impl Fn(i64) -> S + Send + 'static,
-    newest: impl Fn(i64, i64) -> N + Send + 'static,
+    since: impl Fn(i64) -> S + Send + Sync + 'static,
+    newest: impl Fn(i64, i64) -> N + Send + Sync + 'static,
 ) -> impl Stream<Item = Result<(Cursor, R), ClientError>> + Send
 where
     R: Positioned + Clone + Send + Sync,
@@ -248,8 +279,8 @@ where
             };
             loop {
                 let items = match added {
-                    Some(position) => newest(after, position).await,
-                    None => since(after).await.map(Arc::new),
+                    Some(position) => insist(|| newest(after, position)).await,
+                    None => insist(|| since(after)).await.map(Arc::new),
                 };
                 let items = items.for_client()?;
                 for item in items.iter().cloned() {
@@ -261,5 +292,33 @@ where
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    fn failed() -> ReadError {
+        sea_orm::DbErr::Custom("the server is away".to_owned()).into()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_read_that_fails_is_tried_until_it_does_not() {
+        let tries = AtomicU32::new(0);
+        let read = insist(|| async {
+            let tried = tries.fetch_add(1, Ordering::Relaxed);
+            if tried < 5 { Err(failed()) } else { Ok(tried) }
+        });
+        assert_eq!(read.await.unwrap(), 5);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_library_that_stays_away_is_given_up() {
+        let begun = Instant::now();
+        assert!(insist(|| async { Err::<(), _>(failed()) }).await.is_err());
+        assert!(begun.elapsed() <= PATIENCE);
     }
 }

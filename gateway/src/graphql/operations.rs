@@ -425,25 +425,29 @@ impl OperationQueries {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Its id.")] id: ID,
-        #[graphql(desc = "How many, 1 to 100; 20 when not given.")] first: Option<i32>,
+        #[graphql(desc = "So many from the start, 1 to 100; 20 when not given.")] first: Option<
+            i32,
+        >,
         #[graphql(desc = "Only what comes behind this place.")] after: Option<Cursor>,
+        #[graphql(desc = "So many from the end, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Only what comes before this place.")] before: Option<Cursor>,
     ) -> Result<LedgerEventConnection> {
         let id: AnyId = id.parse().for_field("id")?;
         let key = &ctx.services().cursors;
         let name = format!("history/{id}");
-        let (count, after) = Paging::forward(first, after).feed(key, &name)?;
+        let asked = Paging { first, after, last, before }.feed(key, &name)?;
         let ledger = &ctx.services().ledger.for_questions();
-        let mut events = ledger.read_stream(id, Version(after), count + 1).await.for_client()?;
-        if events.is_empty() && after == 0 {
+        let end = ledger.stream_version(id).await.for_client()?;
+        if end.0 == 0 {
             return Err(ids::not_found(id.kind.prefix()).into());
         }
-        let more = events.len() > count as usize;
-        events.truncate(count as usize);
+        let part = asked.oldest_first(end.0);
+        let events = ledger.read_stream(id, Version(part.behind), part.count).await.for_client()?;
         let items = events
             .into_iter()
             .map(|event| (key.sign(&name, &event.version), LedgerEvent(event)))
             .collect();
-        Ok(Cut::new(items, more, after > 0).into())
+        Ok(Cut::new(items, part.has_next, part.has_previous).into())
     }
 
     /// What was said in the mall, newest first: events, commands and replies. What has no cause
@@ -451,23 +455,26 @@ impl OperationQueries {
     async fn ledger(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "How many, 1 to 100; 20 when not given.")] first: Option<i32>,
+        #[graphql(desc = "So many from the start, 1 to 100; 20 when not given.")] first: Option<
+            i32,
+        >,
         #[graphql(desc = "Only what comes behind this place.")] after: Option<Cursor>,
+        #[graphql(desc = "So many from the end, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Only what comes before this place.")] before: Option<Cursor>,
     ) -> Result<LedgerEventConnection> {
         let key = &ctx.services().cursors;
-        let (count, after) = Paging::forward(first, after).feed(key, LEDGER)?;
+        let asked = Paging { first, after, last, before }.feed(key, LEDGER)?;
         let ledger = &ctx.services().ledger.for_questions();
         // Positions have no gaps: the page's beginning follows from its end.
-        let end = if after == 0 { ledger.head().0 } else { after - 1 };
-        let begin = end.saturating_sub(count.into()).max(0);
-        let mut messages = ledger.read(message::Position(begin), count).await.for_client()?;
-        messages.retain(|message| message.position.0 <= end);
+        let part = asked.newest_first(ledger.head().0);
+        let messages =
+            ledger.read(message::Position(part.behind), part.count).await.for_client()?;
         let items = messages
             .into_iter()
             .rev()
             .map(|message| (key.sign(LEDGER, &message.position), LedgerEvent(message)))
             .collect();
-        Ok(Cut::new(items, begin > 0, after > 0).into())
+        Ok(Cut::new(items, part.has_next, part.has_previous).into())
     }
 
     /// A message of the ledger.
@@ -510,31 +517,55 @@ impl OperationQueries {
     async fn dead_letters(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "How many, 1 to 100; 20 when not given.")] first: Option<i32>,
+        #[graphql(desc = "So many from the start, 1 to 100; 20 when not given.")] first: Option<
+            i32,
+        >,
         #[graphql(desc = "Only what comes behind this place.")] after: Option<Cursor>,
+        #[graphql(desc = "So many from the end, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Only what comes before this place.")] before: Option<Cursor>,
     ) -> Result<DeadLetterConnection> {
         let services = ctx.services();
         let key = &services.cursors;
-        let request = Paging::forward(first, after).request(key, DEAD_LETTERS)?;
-        let (Take::First(count) | Take::Last(count)) = request.take;
-        let after = match &request.after {
+        let request = Paging { first, after, last, before }.request(key, DEAD_LETTERS)?;
+        let place = |key: &Option<Key>, field| match key {
             Some(place) => {
-                let id = place.id.parse().for_field("after")?;
-                Some((message::Position(place.value), id))
+                let id: DeadLetterId = place.id.parse().for_field(field)?;
+                Ok::<_, ClientError>(Some((message::Position(place.value), id)))
             }
-            None => None,
+            None => Ok(None),
         };
-        // Both places are asked for a page and one more; the first of both are the page.
-        let page = DeadLetterPage { after, limit: count + 1 };
-        let all = DeadLetterFilter::default();
-        let post = services.ledger.for_questions().dead_letters(&all, page).await.for_client()?;
+        let (after, before) = (place(&request.after, "after")?, place(&request.before, "before")?);
+        // Both places are asked for a page and one more; of both the nearest are the page.
+        let ledger = services.ledger.for_questions();
+        let (count, post) = match request.take {
+            Take::First(count) => {
+                let page = DeadLetterPage { after, limit: count + 1 };
+                (count, ledger.dead_letters(&DeadLetterFilter::default(), page).await)
+            }
+            Take::Last(count) => (count, ledger.dead_letters_before(before, count + 1).await),
+        };
         let library = parked::list(&services.reads, &request).await.for_client()?;
-        let mut letters: Vec<_> = post.into_iter().map(Parked::Post).map(DeadLetter).collect();
-        let more = letters.len() > count as usize || library.has_next;
-        letters.extend(library.rows.into_iter().map(|(_, row)| DeadLetter(Parked::Library(row))));
-        letters.sort_by_key(|letter| (letter.position(), letter.letter_id()));
-        let more = more || letters.len() > count as usize;
-        letters.truncate(count as usize);
+        let (mut has_next, mut has_previous) = (library.has_next, library.has_previous);
+        let library = library.rows.into_iter().map(|(_, row)| DeadLetter(Parked::Library(row)));
+        let post = post.for_client()?.into_iter().map(|letter| DeadLetter(Parked::Post(letter)));
+        let at = |letter: &DeadLetter| (letter.position(), letter.letter_id());
+        let mut letters: Vec<_> = post
+            .filter(|letter| after.is_none_or(|after| at(letter) > after))
+            .filter(|letter| before.is_none_or(|before| at(letter) < before))
+            .chain(library)
+            .collect();
+        letters.sort_by_key(at);
+        let surplus = letters.len().saturating_sub(count as usize);
+        match request.take {
+            Take::First(_) => {
+                letters.truncate(count as usize);
+                has_next |= surplus > 0;
+            }
+            Take::Last(_) => {
+                letters.drain(..surplus);
+                has_previous |= surplus > 0;
+            }
+        }
         let items = letters
             .into_iter()
             .map(|letter| {
@@ -542,7 +573,7 @@ impl OperationQueries {
                 (key.sign(DEAD_LETTERS, &place), letter)
             })
             .collect();
-        Ok(Cut::new(items, more, after.is_some()).into())
+        Ok(Cut::new(items, has_next, has_previous).into())
     }
 }
 

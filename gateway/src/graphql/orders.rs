@@ -134,16 +134,23 @@ impl Order {
     async fn timeline(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "How many, 1 to 100; 20 when not given.")] first: Option<i32>,
+        #[graphql(desc = "So many from the start, 1 to 100; 20 when not given.")] first: Option<
+            i32,
+        >,
         #[graphql(desc = "Only what comes behind this place.")] after: Option<Cursor>,
+        #[graphql(desc = "So many from the end, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Only what comes before this place.")] before: Option<Cursor>,
     ) -> Result<OrderProgressConnection> {
         let key = &ctx.services().cursors;
         let name = progress(*self.0.id);
-        let (count, after) = Paging::forward(first, after).feed(key, &name)?;
-        let mut request = PageRequest::first(count);
-        if after > 0 {
-            request = request.after(Key { value: after, id: self.0.id.to_string() });
-        }
+        let asked = Paging { first, after, last, before }.feed(key, &name)?;
+        let place =
+            |value: Option<i64>| value.map(|value| Key { value, id: self.0.id.to_string() });
+        let request = PageRequest {
+            take: asked.take,
+            after: place(asked.after),
+            before: place(asked.before),
+        };
         let page = ctx.loaders().one(TimelineOf { of: *self.0.id, request }).await.for_client()?;
         let page = page.map(|page| (*page).clone()).unwrap_or_default();
         let items = page.rows.into_iter().map(|(_, row)| {

@@ -226,12 +226,16 @@ impl SagaQueries {
     async fn sagas(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "How many, 1 to 100; 20 when not given.")] first: Option<i32>,
+        #[graphql(desc = "So many from the start, 1 to 100; 20 when not given.")] first: Option<
+            i32,
+        >,
         #[graphql(desc = "Only what comes behind this place.")] after: Option<Cursor>,
+        #[graphql(desc = "So many from the end, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Only what comes before this place.")] before: Option<Cursor>,
         #[graphql(desc = "Only sagas in one of these states.")] states: Option<Vec<SagaState>>,
     ) -> Result<SagaConnection> {
         let key = &ctx.services().cursors;
-        let request = Paging::forward(first, after).request(key, SAGAS)?;
+        let request = Paging { first, after, last, before }.request(key, SAGAS)?;
         let states: Option<Vec<State>> =
             states.map(|states| states.into_iter().map(Into::into).collect());
         let reads = &ctx.services().reads;

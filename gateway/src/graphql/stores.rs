@@ -60,12 +60,16 @@ impl Store {
     async fn products(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "How many, 1 to 100; 20 when not given.")] first: Option<i32>,
+        #[graphql(desc = "So many from the start, 1 to 100; 20 when not given.")] first: Option<
+            i32,
+        >,
         #[graphql(desc = "Only what comes behind this place.")] after: Option<Cursor>,
+        #[graphql(desc = "So many from the end, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Only what comes before this place.")] before: Option<Cursor>,
         #[graphql(desc = "Only products with this in their name or SKU.")] text: Option<String>,
     ) -> Result<ProductConnection> {
         let key = &ctx.services().cursors;
-        let request = Paging::forward(first, after).request(key, PRODUCTS)?;
+        let request = Paging { first, after, last, before }.request(key, PRODUCTS)?;
         let part = ProductsOf { of: *self.0.id, text: search_text(text)?, request };
         let page = ctx.loaders().one(part).await.for_client()?;
         let page = page.map(|page| (*page).clone()).unwrap_or_default();

@@ -27,6 +27,7 @@ use super::{
     Door,
     context::{REQUEST_ID, RequestContext},
     cors, event_stream,
+    heard::until_expiry,
     media::{Accepted, MediaType},
     multipart,
     parameters::{body, parameters_of_json, parameters_of_url},
@@ -209,20 +210,27 @@ async fn query(
             };
             Ok(respond(reply, form, status))
         }
-        MediaType::EventStream => {
-            let call = Call { resume, ..Call::new(Transport::EventStream, context, caller) };
+        MediaType::EventStream | MediaType::Multipart => {
+            let is_events = form == MediaType::EventStream;
+            let transport = if is_events { Transport::EventStream } else { Transport::Multipart };
+            let call = Call { resume, ..Call::new(transport, context, caller.clone()) };
             let replies = door.pipeline.stream(operation, call);
-            Ok(stream_of(event_stream::body(replies, heartbeat, closing), form))
-        }
-        MediaType::Multipart => {
-            let call = Call { resume, ..Call::new(Transport::Multipart, context, caller) };
-            let mut replies = door.pipeline.stream(operation, call);
-            // What is refused at once needs no stream.
+            let mut replies = until_expiry(replies, &caller, request_id);
             match replies.next().now_or_never() {
                 Some(Some(sent)) if sent.refusal.is_some() => {
                     let code = sent.code.unwrap_or(ErrorCode::Internal);
                     let status = status_of_refusal(code, media);
-                    return Ok(in_one(status, sent.payload.clone(), media));
+                    // What is refused at once needs no stream. As an event it is told
+                    // unless there is a status for coming again later.
+                    let is_for_now =
+                        status == StatusCode::SERVICE_UNAVAILABLE || sent.retry_after.is_some();
+                    if !is_events || is_for_now {
+                        let mut response = in_one(status, sent.payload.clone(), media);
+                        let wait = sent.retry_after.clone().map(|wait| (RETRY_AFTER, wait));
+                        response.headers_mut().extend(wait);
+                        return Ok(response);
+                    }
+                    replies = stream::once(async { sent }).boxed();
                 }
                 Some(Some(sent)) => {
                     replies = stream::once(async { sent }).chain(replies).boxed();
@@ -230,7 +238,12 @@ async fn query(
                 Some(None) => replies = stream::empty().boxed(),
                 None => {}
             }
-            Ok(stream_of(multipart::body(replies, heartbeat, closing, request_id), form))
+            let body = if is_events {
+                event_stream::body(replies, heartbeat, closing)
+            } else {
+                multipart::body(replies, heartbeat, closing, request_id)
+            };
+            Ok(stream_of(body, form))
         }
     }
 }

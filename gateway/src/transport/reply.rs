@@ -98,6 +98,7 @@ impl Reply {
             refusal: self.data.is_none().then(|| encoded(&self.errors)),
             cursor,
             code: self.code(),
+            retry_after: self.headers.get(RETRY_AFTER).cloned(),
         }
     }
 }

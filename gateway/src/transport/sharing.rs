@@ -20,6 +20,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
+use axum::http::HeaderValue;
 use bytes::Bytes;
 use futures_util::{
     Stream, StreamExt,
@@ -62,6 +63,8 @@ pub struct Sent {
     pub cursor: Option<Arc<str>>,
     /// The code of its first error.
     pub code: Option<ErrorCode>,
+    /// In how many seconds to come again, if it is a refusal for now.
+    pub retry_after: Option<HeaderValue>,
 }
 
 /// An answer, and how it is recognized.
@@ -717,7 +720,7 @@ mod tests {
 
     fn sent(thing: usize, position: i64) -> Arc<Sent> {
         let payload = format!("{thing} {position}").into_bytes().into();
-        Arc::new(Sent { payload, refusal: None, cursor: None, code: None })
+        Arc::new(Sent { payload, refusal: None, cursor: None, code: None, retry_after: None })
     }
 
     /// One who watches, and what it was told so far.

@@ -490,6 +490,26 @@ async fn a_token_that_expires_ends_its_subscriptions_and_says_so_before() {
     assert_eq!(hear(&mut again).await.unwrap_err().0, 4403);
 }
 
+#[tokio::test]
+async fn a_token_that_expires_ends_subscriptions_over_http_with_words() {
+    let mall = guarded_mall().await;
+    for accept in ["text/event-stream", "multipart/mixed;subscriptionSpec=1.0,application/json"] {
+        let short = token_for("depot", &rights(&[Role::Depot]), Duration::from_secs(2));
+        let response = reqwest::Client::new()
+            .post(mall.client.url().clone())
+            .header("content-type", "application/json")
+            .header("accept", accept)
+            .header("authorization", format!("Bearer {}", short.expose()))
+            .body(r#"{"query":"subscription { botsChanged { id } }"}"#)
+            .send();
+        let response = within("an answer", response).await.unwrap();
+        assert_eq!(response.status().as_u16(), 200, "{accept}");
+        let told = within("the end", response.text()).await.unwrap();
+        assert!(told.contains("UNAUTHENTICATED"), "{accept}: {told}");
+        assert!(told.contains("the token has expired"), "{accept}: {told}");
+    }
+}
+
 // ---- how fast
 
 #[tokio::test]
@@ -521,6 +541,21 @@ async fn who_asks_too_fast_is_told_how_long_to_wait_on_every_way_in() {
     let answer: Value = serde_json::from_slice(&refused.bytes().await.unwrap()).unwrap();
     assert_eq!(answer["errors"][0]["extensions"]["code"], "RATE_LIMITED");
     assert!(answer["errors"][0]["extensions"]["details"]["retryAfter"].is_u64(), "{answer}");
+
+    // The same count for streams, which are not begun.
+    for accept in ["text/event-stream", "multipart/mixed;subscriptionSpec=1.0,application/json"] {
+        let request = reqwest::Client::new()
+            .post(mall.client.url().clone())
+            .header("content-type", "application/json")
+            .header("accept", accept)
+            .header("authorization", &authorization)
+            .body(r#"{"query":"subscription { productsChanged { id } }"}"#);
+        let refused = within("an answer", request.send()).await.unwrap();
+        assert_eq!(refused.status().as_u16(), 429, "{accept}");
+        assert!(refused.headers().contains_key("retry-after"), "{accept}");
+        let answer: Value = serde_json::from_slice(&refused.bytes().await.unwrap()).unwrap();
+        assert_eq!(answer["errors"][0]["extensions"]["code"], "RATE_LIMITED");
+    }
 
     // The same count on a socket.
     let mut socket = socket(&mall, json!({ "token": ada.expose() })).await;

@@ -17,6 +17,7 @@ mod live;
 mod metrics;
 mod operating;
 mod pages;
+mod paging;
 mod process;
 mod processes;
 mod refusals;

@@ -214,6 +214,18 @@ pub(super) async fn parked_messages_are_listed_in_order(test: TestLedger) {
     }
     assert_eq!(paged, all);
 
+    let mut paged = Vec::new();
+    loop {
+        let before = paged.last().map(|last: &DeadLetter| (last.position, last.id));
+        let page = ledger.dead_letters_before(before, 2).await.unwrap();
+        if page.is_empty() {
+            break;
+        }
+        paged.extend(page);
+    }
+    paged.reverse();
+    assert_eq!(paged, all);
+
     let keys = ledger.parked_keys("one").await.unwrap();
     assert_eq!(keys, ["a", "b"].map(str::to_owned).into());
     let parked = ledger.parked_positions(&["b".to_owned(), "c".to_owned()]).await.unwrap();
