@@ -61,6 +61,10 @@ pub struct Config {
     pub allowed_origins: Vec<String>,
     /// Which GETs must show that no foreign page sent them.
     pub preflight: Preflight,
+    /// Origins of routers that may be called back; nobody is without.
+    pub callback_origins: Vec<String>,
+    /// How many subscriptions by callback there may be.
+    pub max_callbacks: usize,
     /// Whether everybody may ask for the schema itself, and is told what a
     /// misspelt name may have meant.
     pub introspection: bool,
@@ -372,6 +376,8 @@ impl Reader {
             allowed_hosts: self.list("allowed_hosts", host),
             allowed_origins: self.list("allowed_origins", origin),
             preflight: self.read("preflight", from_str, Preflight::default()),
+            callback_origins: self.list("callback_origins", origin),
+            max_callbacks: self.read("max_callbacks", count, 1_000),
             introspection: self.read("introspection", from_str, true),
             persisted_queries: self.read("persisted_queries", from_str, true),
             trusted_documents,

@@ -44,6 +44,7 @@ use crate::{
     pages::{self, Visitors},
     transport::{
         self, TransportSettings,
+        callback::Callbacks,
         connections::{ConnectionSettings, accept},
         origin::Origins,
         persisted::{PersistedDocuments, TrustedDocuments},
@@ -354,6 +355,7 @@ impl Application {
             authenticator,
             people,
             preflight: config.preflight,
+            callbacks: callbacks(config)?,
             connections: connections(config),
             ..TransportSettings::default()
         };
@@ -489,6 +491,15 @@ fn health(readiness: &Readiness) -> Router {
         .route("/startupz", get(async || "started\n"))
         .route("/readyz", get(readyz))
         .with_state(readiness.clone())
+}
+
+/// Which routers may be called back.
+fn callbacks(config: &Config) -> anyhow::Result<Option<Callbacks>> {
+    if config.callback_origins.is_empty() {
+        return Ok(None);
+    }
+    let callbacks = Callbacks::new(&config.callback_origins, config.max_callbacks);
+    callbacks.map(Some).context("preparing to call back")
 }
 
 /// How many connections are kept. From this machine alone all come from one

@@ -2,7 +2,7 @@
 //!
 //! `connections` takes bytes in; `pipeline` is what all requests share; each
 //! transport is one file over it: `http`, `event_stream`, `multipart`,
-//! `websocket`.
+//! `callback`, `websocket`.
 //! async-graphql executes and knows nothing of any of this: its own handlers
 //! take whatever comes.
 
@@ -50,6 +50,8 @@ mod event_stream;
 
 mod multipart;
 
+pub mod callback;
+
 pub mod websocket;
 
 pub mod connections;
@@ -61,8 +63,8 @@ use mallbots_projections::reads::Reads;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
-    connections::ConnectionSettings, origin::Origins, pipeline::Pipeline, preflight::Preflight,
-    websocket::WebSocketSettings,
+    callback::Callbacks, connections::ConnectionSettings, origin::Origins, pipeline::Pipeline,
+    preflight::Preflight, websocket::WebSocketSettings,
 };
 use crate::auth::Authenticator;
 
@@ -80,6 +82,8 @@ pub struct TransportSettings {
     /// After how long a silence subscribers over HTTP are told that somebody
     /// is there.
     pub heartbeat: Duration,
+    /// Which routers may be called back, if any.
+    pub callbacks: Option<Callbacks>,
     /// How sockets are kept.
     pub websocket: WebSocketSettings,
     /// Tells who comes in.
@@ -98,6 +102,7 @@ impl Default for TransportSettings {
             origins: Origins::default(),
             preflight: Preflight::default(),
             heartbeat: Duration::from_secs(15),
+            callbacks: None,
             websocket: WebSocketSettings::default(),
             authenticator: Authenticator::default(),
             people: None,

@@ -194,6 +194,12 @@ pub const SETTINGS: &[Setting] = &[
         "a manifest of documents that requests may name, Apollo's or Relay's",
     ),
     Setting::new("trusted_documents_only", "true to execute no others").usually("false"),
+    Setting::new(
+        "callback_origins",
+        "origins of routers whose subscriptions are told by callback; none are without",
+    ),
+    Setting::new("max_callbacks", "how many subscriptions by callback there may be")
+        .usually("1000"),
     Setting::new("operation_timeout", "how long a query or a mutation may take").usually("30s"),
     Setting::new("max_connections", "how many connections there may be").usually("20000"),
     Setting::new("max_connections_per_address", "how many of them one address may have")

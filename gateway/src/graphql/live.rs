@@ -165,7 +165,7 @@ where
 
 /// How long a running subscription waits for a library that does not answer,
 /// and between which bounds it asks again.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const SHORTEST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 

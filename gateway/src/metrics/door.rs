@@ -56,7 +56,7 @@ pub const SUBSCRIPTIONS: Metric = Metric {
     name: "mallbots_graphql_subscriptions",
     kind: Kind::Gauge,
     labels: &["transport"],
-    help: "How many subscriptions are under way, by transport: websocket, event-stream, multipart?",
+    help: "How many subscriptions are under way, by transport: websocket, event-stream, multipart, callback?",
 };
 /// What subscribers were told.
 pub const PAYLOADS: Metric = Metric {
@@ -161,7 +161,7 @@ pub(crate) struct Tally {
     pub(crate) misses: Counter,
     pub(crate) unknown: Counter,
     pub(crate) document_bytes: Gauge,
-    streams: [Stream; 3],
+    streams: [Stream; 4],
     pub(crate) sockets: Gauge,
     pub(crate) slow_sockets: Counter,
     closed: Vec<(Option<CloseCode>, Counter)>,
@@ -221,7 +221,7 @@ impl Tally {
             misses: lookup("miss"),
             unknown: lookup("unknown"),
             document_bytes: DOCUMENT_BYTES.gauge(&[]),
-            streams: ["websocket", "event-stream", "multipart"].map(stream),
+            streams: ["websocket", "event-stream", "multipart", "callback"].map(stream),
             sockets: SOCKETS.gauge(&[]),
             slow_sockets: SLOW.counter(&["websocket"]),
             closed: closings(),
@@ -236,11 +236,12 @@ impl Tally {
 
     /// A subscription begins.
     pub(crate) fn subscribe(&self, transport: Transport) -> Subscribed {
-        let [websocket, event_stream, multipart] = &self.streams;
+        let [websocket, event_stream, multipart, callback] = &self.streams;
         let stream = match transport {
             Transport::WebSocket => websocket,
             Transport::EventStream => event_stream,
             Transport::Multipart | Transport::Http => multipart,
+            Transport::Callback => callback,
         };
         Subscribed { payloads: stream.payloads.clone(), _here: Presence::of(&stream.open) }
     }

@@ -25,6 +25,7 @@ use futures_util::{FutureExt, StreamExt, stream};
 
 use super::{
     Door,
+    callback::{self, Asked},
     context::{REQUEST_ID, RequestContext},
     cors, event_stream,
     heard::until_expiry,
@@ -36,6 +37,7 @@ use super::{
     websocket,
 };
 use crate::{
+    auth::Caller,
     error::{ClientError, ErrorCode},
     pages,
 };
@@ -181,6 +183,8 @@ async fn query(
         let body = body(door, request).await.map_err(|refused| refused.in_form(media))?;
         parameters_of_json(&body).map_err(bad_request)?
     };
+    let callback =
+        if accepted.callbacks() { Asked::of(&parameters).map_err(bad_request)? } else { None };
     let operation =
         door.pipeline.prepare(parameters, &caller).map_err(|Refusal { error, locations }| {
             let status = status_of_refusal(error.code, media);
@@ -189,6 +193,11 @@ async fn query(
             refused
         })?;
     may_travel(&operation, &method).map_err(|refused| refused.in_form(media))?;
+    if let Some(asked) = callback
+        && operation.kind == OperationType::Subscription
+    {
+        return call_back(door, asked, operation, context, caller, media).await;
+    }
     let form = match operation.kind {
         OperationType::Query | OperationType::Mutation => {
             accepted.for_one().ok_or_else(not_acceptable)?
@@ -246,6 +255,45 @@ async fn query(
             Ok(stream_of(body, form))
         }
     }
+}
+
+/// Begins a subscription whose answers are sent by requests of our own.
+async fn call_back(
+    door: &Door,
+    asked: Asked,
+    operation: Operation,
+    context: RequestContext,
+    caller: Caller,
+    media: MediaType,
+) -> Result<Response, Box<Refused>> {
+    let refused = |error: ClientError| {
+        let is_forbidden = error.code == ErrorCode::Forbidden;
+        let usual = status_of_refusal(error.code, media);
+        let status = if is_forbidden { StatusCode::FORBIDDEN } else { usual };
+        Refused::new(status, error).in_form(media)
+    };
+    let callbacks = door.settings.callbacks.as_ref().ok_or_else(|| {
+        let message = "this server calls nobody back";
+        refused(ClientError::new(ErrorCode::BadRequest, message))
+    })?;
+    let line = callbacks.open(asked, &caller).await.map_err(refused)?;
+    let request_id = context.request_id;
+    let call = Call::new(Transport::Callback, context, caller.clone());
+    let replies = door.pipeline.stream(operation, call);
+    let mut replies = until_expiry(replies, &caller, request_id);
+    match replies.next().now_or_never() {
+        Some(Some(sent)) if sent.refusal.is_some() => {
+            let status = status_of_refusal(sent.code.unwrap_or(ErrorCode::Internal), media);
+            return Ok(in_one(status, sent.payload.clone(), media));
+        }
+        Some(Some(sent)) => replies = stream::once(async { sent }).chain(replies).boxed(),
+        Some(None) => replies = stream::empty().boxed(),
+        None => {}
+    }
+    door.sockets.spawn(line.tell(replies, door.closing.clone(), request_id));
+    let mut response = in_one(StatusCode::OK, Bytes::from_static(b"{\"data\":null}"), media);
+    response.headers_mut().insert(callback::PROTOCOL, callback::VERSION);
+    Ok(response)
 }
 
 fn not_acceptable() -> Box<Refused> {

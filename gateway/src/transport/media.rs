@@ -48,6 +48,8 @@ struct Range {
     quality: f32,
     /// Whether it speaks of the protocol of subscriptions over multipart.
     subscriptions: bool,
+    /// Whether it speaks of the protocol of subscriptions by callback.
+    callbacks: bool,
 }
 
 impl Accepted {
@@ -70,6 +72,11 @@ impl Accepted {
     /// The best form for a stream of answers.
     pub(super) fn for_many(&self) -> Option<MediaType> {
         self.best(&[MediaType::EventStream, MediaType::Multipart])
+    }
+
+    /// Whether it would be called back with the answers of a subscription.
+    pub(super) fn callbacks(&self) -> bool {
+        self.0.iter().any(|range| range.callbacks && range.quality > 0.0)
     }
 
     /// For each form its most specific range counts; of equals, the one that
@@ -101,7 +108,7 @@ impl Range {
         if name.is_empty() {
             return None;
         }
-        let mut range = Self { name, quality: 1.0, subscriptions: false };
+        let mut range = Self { name, quality: 1.0, subscriptions: false, callbacks: false };
         for (name, value) in parts.filter_map(|part| part.split_once('=')) {
             let (name, value) = (name.trim(), value.trim().trim_matches('"'));
             if name.eq_ignore_ascii_case("q") {
@@ -109,6 +116,8 @@ impl Range {
                 range.quality = quality.unwrap_or_default();
             } else if name.eq_ignore_ascii_case("subscriptionSpec") {
                 range.subscriptions = value == "1.0" || value == "1";
+            } else if name.eq_ignore_ascii_case("callbackSpec") {
+                range.callbacks = value == "1.0" || value == "1";
             }
         }
         Some(range)

@@ -162,6 +162,8 @@ pub enum Transport {
     EventStream,
     /// One request, an answer of many parts.
     Multipart,
+    /// One request, and requests of our own with the answers.
+    Callback,
     /// One operation among others on a socket.
     WebSocket,
 }
@@ -710,6 +712,7 @@ impl RequestLine {
                 Transport::Http => "http",
                 Transport::EventStream => "event-stream",
                 Transport::Multipart => "multipart",
+                Transport::Callback => "callback",
                 Transport::WebSocket => "websocket",
             },
             graphql.operation.r#type = match self.kind {

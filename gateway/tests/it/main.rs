@@ -5,6 +5,7 @@
 mod auth;
 mod authorization;
 mod busywork;
+mod callback;
 mod dashboards;
 mod defects;
 mod deploy;
