@@ -166,6 +166,9 @@ impl Database {
             .foreign_keys(false)
             // What a burst has made the log grow to is given back.
             .pragma("journal_size_limit", "67108864")
+            // What it would take to undo a statement of many rows: not a file
+            // made and thrown away for each batch.
+            .pragma("temp_store", "memory")
             .busy_timeout(Duration::from_secs(5))
             .statement_cache_capacity(STATEMENTS)
             // Rows come from another thread: few hand-overs, not one a row.

@@ -7,10 +7,10 @@
 //! ledger grows, the ledger is followed until JetStream keeps up again. So
 //! nothing that happens to NATS or its data costs more than time.
 
+mod feed;
+
 use std::{
-    collections::BTreeMap,
     fmt,
-    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -18,8 +18,7 @@ use std::{
     time::Duration,
 };
 
-use async_nats::jetstream::{Message, consumer::pull};
-use futures_util::{FutureExt, Stream, StreamExt, stream};
+use futures_util::{FutureExt, StreamExt};
 use mallbots_eventstore::{
     error::StoreError,
     ledger::Ledger,
@@ -28,17 +27,17 @@ use mallbots_eventstore::{
 use tokio::{
     select,
     sync::watch,
-    time::{Instant, sleep, sleep_until},
+    time::{Instant, sleep_until},
 };
 use tracing::{debug, warn};
 
+use self::feed::{Brought, Deliveries, Received, Seat};
+pub use self::feed::{Feeds, Receipts};
 use crate::{
-    consumer::chain,
     nats::{Connection, Nats},
     ranges::{self, Range},
-    retry::Backoff,
-    streams::{Durable, StreamOptions, StreamsError, ensure_consumer},
-    wire::{self, Decoded},
+    streams::StreamOptions,
+    wire,
 };
 
 /// How messages get from the ledger to whoever acts on them.
@@ -67,13 +66,15 @@ pub struct JetStream {
     /// How long a message may be in the ledger without being delivered before
     /// it is taken from there.
     pub patience: Duration,
+    /// What those who take in the same here share.
+    pub feeds: Feeds,
 }
 
 impl JetStream {
     /// Receives over this connection, with a second's patience.
     #[must_use]
     pub fn new(nats: Nats, stream: StreamOptions) -> Self {
-        Self { nats, stream, patience: Duration::from_secs(1) }
+        Self { nats, stream, patience: Duration::from_secs(1), feeds: Feeds::default() }
     }
 }
 
@@ -104,18 +105,6 @@ impl Part {
             Self::Range(number) => ranges::of(message.partition()) == number,
         }
     }
-
-    /// What the consumer of a group is called that takes it in.
-    fn durable(self, group: &str, behind: Position) -> Durable {
-        match self {
-            Self::Whole => Durable { name: group.to_owned(), subjects: Vec::new(), behind },
-            Self::Range(number) => Durable {
-                name: format!("{group}-{number}"),
-                subjects: wire::subjects_of(&self.range()),
-                behind,
-            },
-        }
-    }
 }
 
 /// Where messages came from, counted.
@@ -136,24 +125,6 @@ impl Origins {
     #[must_use]
     pub fn read(&self) -> u64 {
         self.read.load(Ordering::Relaxed)
-    }
-}
-
-/// Where it is said what has taken effect, so that JetStream need not bring it
-/// again. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct Receipts(Option<watch::Sender<Position>>);
-
-impl Receipts {
-    /// Says that everything up to here has taken effect.
-    pub fn done(&self, to: Position) {
-        if let Some(done) = &self.0 {
-            done.send_if_modified(|done| {
-                let moves = to > *done;
-                *done = to.max(*done);
-                moves
-            });
-        }
     }
 }
 
@@ -193,7 +164,7 @@ impl Intake {
         let delivery = match carrier {
             Carrier::Ledger => None,
             Carrier::JetStream(jetstream) => {
-                Some(Delivery::open(ledger, jetstream, part.durable(group, behind)))
+                Some(Delivery::open(ledger, jetstream, group, part, behind))
             }
         };
         Self { ledger: ledger.clone(), part, reached: behind, origins, delivery }
@@ -227,7 +198,7 @@ impl Intake {
     /// Where to say that, for whoever hands what is taken in on to another.
     #[must_use]
     pub fn receipts(&self) -> Receipts {
-        Receipts(self.delivery.as_ref().map(|delivery| delivery.done.clone()))
+        Receipts(self.delivery.as_ref().map(|delivery| Arc::clone(&delivery.done)))
     }
 
     /// Waits for what comes next: some messages, about as many as `limit` at
@@ -419,10 +390,10 @@ impl Intake {
 /// What JetStream brings, and how far it can be relied on.
 struct Delivery {
     name: String,
-    feed: Pin<Box<dyn Stream<Item = Brought> + Send>>,
+    feed: Deliveries,
     head: watch::Receiver<Position>,
     connection: watch::Receiver<Connection>,
-    done: watch::Sender<Position>,
+    done: Arc<Seat>,
     patience: Duration,
     /// What was received and stands behind something that is missing.
     held: Option<Received>,
@@ -451,29 +422,24 @@ enum Due {
 }
 
 impl Delivery {
-    fn open(ledger: &Ledger, jetstream: &JetStream, durable: Durable) -> Self {
-        let JetStream { nats, stream, patience } = jetstream;
-        let (done, done_to) = watch::channel(durable.behind);
-        let name = durable.name.clone();
-        let feed = Feed {
-            nats: nats.clone(),
-            stream: stream.clone(),
-            durable,
-            done: done_to,
-            messages: None,
-            unacknowledged: BTreeMap::new(),
-            failures: 0,
-        };
+    fn open(
+        ledger: &Ledger,
+        jetstream: &JetStream,
+        group: &str,
+        part: Part,
+        behind: Position,
+    ) -> Self {
+        let (feed, done) = feed::join(jetstream, group, part, behind);
         Self {
-            name,
-            feed: Box::pin(stream::unfold(feed, |mut feed| async {
-                let brought = feed.next().await;
-                Some((brought, feed))
-            })),
+            name: match part {
+                Part::Whole => group.to_owned(),
+                Part::Range(number) => format!("{group}-{number}"),
+            },
+            feed,
             head: ledger.subscribe(),
-            connection: nats.connection(),
+            connection: jetstream.nats.connection(),
             done,
-            patience: *patience,
+            patience: jetstream.patience,
             held: None,
             shift: None,
             mark: Position(0),
@@ -545,170 +511,6 @@ impl Delivery {
         match brought {
             Brought::Message(received) if position > reached => Some(received),
             Brought::Message(_) | Brought::Known(_) | Brought::Unreadable => None,
-        }
-    }
-}
-
-/// What JetStream brings.
-enum Brought {
-    /// Something that may be new.
-    Message(Received),
-    /// What has taken effect already.
-    Known(Position),
-    /// Something that is not as it was published.
-    Unreadable,
-}
-
-/// A message that JetStream has brought.
-#[derive(Debug, Clone)]
-struct Received {
-    position: Position,
-    previous: Position,
-    sequence: u64,
-    message: Arc<Recorded>,
-}
-
-impl Received {
-    /// The position of the one before it in a part.
-    const fn previous_in(&self, part: Part) -> Position {
-        match part {
-            Part::Whole => Position(self.position.0 - 1),
-            Part::Range(_) => self.previous,
-        }
-    }
-
-    /// How far its position is ahead of its place in the stream.
-    fn shift(&self) -> i64 {
-        self.position.0 - i64::try_from(self.sequence).unwrap_or(i64::MAX)
-    }
-}
-
-/// A durable consumer, made again whenever it is gone.
-struct Feed {
-    nats: Nats,
-    stream: StreamOptions,
-    durable: Durable,
-    done: watch::Receiver<Position>,
-    messages: Option<pull::Stream>,
-    /// Received and not acknowledged, by position.
-    unacknowledged: BTreeMap<Position, Message>,
-    failures: u32,
-}
-
-/// How many messages are asked for at a time: of everything by one reader, of
-/// a range by each of many.
-const BATCHES: [usize; 2] = [2_048, 512];
-/// How long a request for messages stands.
-const STANDS: Duration = Duration::from_secs(30);
-/// How often the server says that it is there.
-const HEARTBEAT: Duration = Duration::from_secs(3);
-
-impl Feed {
-    /// Waits for a message.
-    async fn next(&mut self) -> Brought {
-        loop {
-            let Some(messages) = &mut self.messages else {
-                if let Err(error) = self.begin().await {
-                    self.failed(&error).await;
-                }
-                continue;
-            };
-            let message = select! {
-                biased;
-                message = messages.next() => message,
-                Ok(()) = self.done.changed() => {
-                    self.acknowledge().await;
-                    continue;
-                }
-            };
-            match message {
-                Some(Ok(message)) => {
-                    return self.received(message).await;
-                }
-                Some(Err(error)) => {
-                    debug!(consumer = self.durable.name, error = chain(&error), "made again");
-                    self.messages = None;
-                }
-                None => self.messages = None,
-            }
-        }
-    }
-
-    async fn begin(&mut self) -> Result<(), StreamsError> {
-        let mut connection = self.nats.connection();
-        // The sender lives as long as the connection.
-        let _ = connection.wait_for(|it| *it == Connection::Connected).await;
-        self.durable.behind = *self.done.borrow();
-        let consumer = ensure_consumer(&self.nats, &self.stream, &self.durable).await?;
-        let [of_all, of_a_range] = BATCHES;
-        let batch = if self.durable.subjects.is_empty() { of_all } else { of_a_range };
-        let messages = consumer
-            .stream()
-            .max_messages_per_batch(batch)
-            .expires(STANDS)
-            .heartbeat(HEARTBEAT)
-            .messages()
-            .await
-            .map_err(StreamsError::unavailable)?;
-        self.messages = Some(messages);
-        self.failures = 0;
-        Ok(())
-    }
-
-    async fn failed(&mut self, error: &StreamsError) {
-        self.failures += 1;
-        let consumer = &*self.durable.name;
-        // Once, not with every try; what waiting cannot help is said again.
-        if self.failures == 1 || !error.is_passing() {
-            warn!(consumer, error = chain(error), "nothing is received");
-        }
-        let backoff = Backoff { base: Duration::from_millis(100), cap: Duration::from_secs(2) };
-        sleep(backoff.after(self.failures)).await;
-    }
-
-    async fn received(&mut self, message: Message) -> Brought {
-        let done = *self.done.borrow();
-        let claimed = message.headers.as_ref().and_then(|headers| headers.get(wire::POSITION));
-        let claimed = claimed.and_then(|position| position.as_str().parse().ok()).map(Position);
-        if let Some(position) = claimed
-            && position <= done
-        {
-            self.unacknowledged.insert(position, message);
-            self.acknowledge().await;
-            return Brought::Known(position);
-        }
-        let sequence = message.info().map(|info| info.stream_sequence).ok();
-        match (wire::decode(&message), sequence) {
-            (Ok(Decoded { recorded, previous }), Some(sequence)) => {
-                let position = recorded.position;
-                self.unacknowledged.insert(position, message);
-                let message = Arc::new(recorded);
-                Brought::Message(Received { position, previous, sequence, message })
-            }
-            // The next one's acknowledgment covers it.
-            (Ok(_), None) => Brought::Unreadable,
-            (Err(error), _) => {
-                let consumer = &*self.durable.name;
-                debug!(consumer, error = chain(&error), "received what cannot be read");
-                Brought::Unreadable
-            }
-        }
-    }
-
-    /// One acknowledgment covers everything before it.
-    async fn acknowledge(&mut self) {
-        let done = *self.done.borrow_and_update();
-        let rest = self.unacknowledged.split_off(&Position(done.0 + 1));
-        let covered = std::mem::replace(&mut self.unacknowledged, rest);
-        if let Some((_, last)) = covered.last_key_value()
-            && self.nats.is_connected()
-            && let Err(error) = last.ack().await
-        {
-            debug!(
-                consumer = self.durable.name,
-                error = &*error as &dyn std::error::Error,
-                "not acknowledged"
-            );
         }
     }
 }

@@ -59,13 +59,16 @@ impl Default for StreamOptions {
 /// A durable consumer that pulls.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Durable {
-    /// Its name: `<group>-<range>`.
+    /// Its name.
     pub name: String,
     /// The subjects it is given; none is all of them.
     pub subjects: Vec<String>,
     /// What its group has: it is given what stands behind that when it has to
     /// be made. Whoever makes it may be given more than that.
     pub behind: Position,
+    /// After how long the server forgets it if nobody asks for messages; it
+    /// never does without.
+    pub forgotten_after: Option<Duration>,
 }
 
 /// Why stream or consumer are not as they should be.
@@ -282,6 +285,7 @@ pub async fn ensure_consumer(
         max_deliver: -1,
         max_ack_pending: MAX_ACK_PENDING,
         filter_subjects: durable.subjects.clone(),
+        inactive_threshold: durable.forgotten_after.unwrap_or_default(),
         ..pull::Config::default()
     };
     stream.create_consumer(config).await.map_err(|error| match error.kind() {

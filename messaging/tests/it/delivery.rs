@@ -5,7 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures_util::FutureExt;
+use async_nats::jetstream::stream::Stream;
+use futures_util::{FutureExt, TryStreamExt};
 use mallbots_domain::{
     id::{BasketId, EntityId},
     notifications::NotificationKind,
@@ -19,7 +20,6 @@ use mallbots_messaging::{
     consumer::Office,
     leases::LeaseKeeper,
     notifier::{Notifier, Webhook},
-    post::Post,
     ranges,
     streams::STREAM,
     wire,
@@ -202,10 +202,8 @@ async fn consumers_deleted_and_a_stream_purged_cost_only_time() {
         if round % 2 == 0 {
             stream.purge().await.unwrap();
         } else {
-            for range in 0..ranges::RANGES {
-                // Some may not have been made yet.
-                let _ = stream.delete_consumer(&format!("{}-{range}", Post::SAGAS)).await;
-                let _ = stream.delete_consumer(&format!("depot-{range}")).await;
+            for consumer in consumers(&stream).await {
+                stream.delete_consumer(&consumer).await.unwrap();
             }
         }
         mall.settle().await;
@@ -217,6 +215,50 @@ async fn consumers_deleted_and_a_stream_purged_cost_only_time() {
     }
     mall.assert_quiet().await;
     mall.close().await;
+}
+
+/// The names of those the stream feeds.
+async fn consumers(stream: &Stream) -> Vec<String> {
+    stream.consumer_names().try_collect().await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_who_take_a_range_in_share_what_is_brought() {
+    let mall = mall_with(Manners::Good, Notifier::Log).await;
+    let shopper = mall.shopper().await;
+    mall.check_out(&shopper).await;
+    mall.settle().await;
+    let jetstream = mall.streaming.as_ref().unwrap().nats.jetstream();
+    let stream = jetstream.get_stream(STREAM).await.unwrap();
+    let names = consumers(&stream).await;
+    assert_eq!(names.len(), usize::from(ranges::RANGES), "{names:?}");
+    mall.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_has_taken_effect_is_acknowledged() {
+    let mut bench = Bench::new(Shape::JetStream).await;
+    bench.options.checkpoint_every = Duration::from_millis(20);
+    let consumer = bench.start(&bench.handler(|_, _, _| Act::Do));
+    for n in 0..20 {
+        bench.ask(key(), n).await;
+    }
+    consumer.settle(bench.ledger()).await;
+    let jetstream = bench.streaming.as_ref().unwrap().nats.jetstream();
+    let stream = jetstream.get_stream(STREAM).await.unwrap();
+    for name in consumers(&stream).await {
+        let acknowledged = async {
+            loop {
+                let consumer = stream.consumer_info(&name).await.unwrap();
+                if consumer.num_ack_pending == 0 && consumer.num_pending == 0 {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        in_time("everything is acknowledged", acknowledged).await;
+    }
+    consumer.stop().await;
 }
 
 /// A message as nobody said it.

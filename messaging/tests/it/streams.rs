@@ -26,6 +26,7 @@ fn durable(behind: i64) -> Durable {
         name: "ordering-1".to_owned(),
         subjects: wire::subjects_of(&Range::number(1)),
         behind: Position(behind),
+        forgotten_after: None,
     }
 }
 
