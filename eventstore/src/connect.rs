@@ -121,7 +121,7 @@ impl PoolLimits {
     };
     /// For seeing how it is: one listens, one looks where the ledger ends, one
     /// asks after its health.
-    const RESERVED: Self = Self {
+    pub const RESERVED: Self = Self {
         connections: 3,
         statement_timeout: Duration::from_secs(5),
         acquire_timeout: Duration::from_secs(5),

@@ -25,6 +25,7 @@ pub mod unit;
 pub mod answers;
 pub mod audit;
 pub mod checkpoints;
+pub mod checkup;
 pub mod dead_letters;
 pub mod leases;
 pub mod partitions;

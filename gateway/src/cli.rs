@@ -2,7 +2,11 @@
 
 pub mod completions;
 pub mod dlq;
+pub mod doctor;
+pub mod events;
+pub mod orders;
 pub mod projections;
+pub mod sagas;
 pub mod settings;
 pub mod token;
 pub mod verify;
@@ -15,7 +19,8 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand};
 
 use self::{
-    completions::CompletionsArgs, dlq::DlqCommand, projections::ProjectionsCommand,
+    completions::CompletionsArgs, dlq::DlqCommand, doctor::DoctorArgs, events::EventsArgs,
+    orders::OrdersCommand, projections::ProjectionsCommand, sagas::SagaCommand,
     settings::ConfigCommand, token::TokenCommand, verify::VerifyArgs,
 };
 use crate::config::{self, LogFormat, Secret, duration, listen};
@@ -72,12 +77,28 @@ pub enum Command {
     #[expect(clippy::doc_markdown, reason = "clap shows the comment as it stands")]
     #[command(after_help = token::HELP)]
     Token(TokenCommand),
+    /// What customers of a running mall have ordered.
+    #[command(subcommand)]
+    Orders(OrdersCommand),
+    /// The long processes that orders of a running mall are in, step by step.
+    #[command(subcommand)]
+    Saga(SagaCommand),
+    /// What happened to anything in a running mall, and on as it happens.
+    #[command(after_help = events::HELP)]
+    Events(EventsArgs),
     /// How the read models of a running mall stand, and filling them anew.
     #[command(subcommand)]
     Projections(ProjectionsCommand),
     /// What is parked in a running mall because it could not be handled.
     #[command(subcommand)]
     Dlq(DlqCommand),
+    /// Looks whether all is there that a mall needs, and says how to mend what is not.
+    ///
+    /// Settings, data folder or PostgreSQL, NATS, clocks and ports, as a server
+    /// with the same settings would find them, whether one runs or not. Nothing is
+    /// changed, and nothing takes longer than half a minute.
+    #[command(after_help = doctor::HELP)]
+    Doctor(DoctorArgs),
     /// The settings, and where each comes from.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -163,6 +184,10 @@ Examples:
   DATABASE_URL=postgres://… mallbots migrate   the tables, before the first server starts
   mallbots schema > schema.graphql         the schema, for tools
   mallbots verify                          whether everything holds that must hold
+  mallbots doctor                          what is missing, and how to mend it
+  mallbots orders list --status ready      what waits to be paid
+  mallbots saga list --stuck               what waits for an operator
+  mallbots events ID --follow              what happens to an order, a basket, anything
   mallbots projections rebuild --all       the read models anew, while the mall goes on
   mallbots dlq list                        what could not be handled
   mallbots token --role depot              somebody's way in

@@ -4,6 +4,7 @@
 //! The load generator, the demonstration and the tests come in through this,
 //! as anybody else would. What may be asked for stands in [`operations`].
 
+pub mod details;
 pub mod operating;
 pub mod operations;
 
@@ -332,6 +333,7 @@ impl Answer {
 pub struct Backoff {
     until: Instant,
     next: Duration,
+    attempts: u32,
 }
 
 impl Backoff {
@@ -341,7 +343,13 @@ impl Backoff {
     /// Pauses for as long as patience lasts, from now.
     #[must_use]
     pub fn lasting(patience: Duration) -> Self {
-        Self { until: Instant::now() + patience, next: Self::FIRST }
+        Self { until: Instant::now() + patience, next: Self::FIRST, attempts: 0 }
+    }
+
+    /// Whether it was waited for once so far.
+    #[must_use]
+    pub const fn is_first(&self) -> bool {
+        self.attempts == 1
     }
 
     /// Waits before the next attempt; whether there should be one.
@@ -352,6 +360,7 @@ impl Backoff {
         }
         let pause = self.next.mul_f64(rand::rng().random_range(0.5..=1.0));
         self.next = (self.next * 2).min(Self::LONGEST);
+        self.attempts += 1;
         sleep(pause.min(left)).await;
         true
     }

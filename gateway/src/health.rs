@@ -27,7 +27,7 @@ pub async fn command(config: &Config) -> anyhow::Result<ExitCode> {
 }
 
 /// Where a server that listens there is reached from this machine.
-fn here(listen: SocketAddr) -> SocketAddr {
+pub(crate) fn here(listen: SocketAddr) -> SocketAddr {
     let everywhere = listen.ip().is_unspecified();
     let ip: IpAddr = match listen.ip() {
         IpAddr::V4(_) if everywhere => Ipv4Addr::LOCALHOST.into(),

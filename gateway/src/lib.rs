@@ -22,6 +22,7 @@ pub mod client;
 
 pub mod busywork;
 pub mod demo;
+pub mod doctor;
 
 pub mod graphql;
 pub mod health;

@@ -42,11 +42,12 @@ fn main() -> ExitCode {
         Command::Token(command) => {
             configured(&cli, &[], |config| block_on(cli::token::command(&command, config)))
         }
-        Command::Projections(command) => {
-            block_on(async { Ok(cli::projections::command(&command).await) })
-                .unwrap_or_else(|error| fail(&error, 1))
-        }
-        Command::Dlq(command) => block_on(async { Ok(cli::dlq::command(&command).await) })
+        Command::Orders(command) => asking(cli::orders::command(&command)),
+        Command::Saga(command) => asking(cli::sagas::command(&command)),
+        Command::Events(args) => asking(cli::events::command(&args)),
+        Command::Projections(command) => asking(cli::projections::command(&command)),
+        Command::Dlq(command) => asking(cli::dlq::command(&command)),
+        Command::Doctor(args) => block_on(cli::doctor::command(&args, &cli.settings))
             .unwrap_or_else(|error| fail(&error, 1)),
         Command::Config(command) => match Config::read(&[], &cli.settings, std::env::vars()) {
             Ok(reading) => {
@@ -71,6 +72,11 @@ fn configured(
         Ok(config) => work(&config).unwrap_or_else(|error| fail(&error, 1)),
         Err(error) => fail(&error, WRONG_USAGE),
     }
+}
+
+/// Does what asks a running mall, and tells itself how it ended.
+fn asking(work: impl Future<Output = ExitCode>) -> ExitCode {
+    block_on(async { Ok(work.await) }).unwrap_or_else(|error| fail(&error, 1))
 }
 
 fn settings(cli: &Cli, defaults: &[(&str, &str)]) -> anyhow::Result<Config> {

@@ -10,6 +10,7 @@
 
 pub mod announcements;
 pub mod audit;
+pub mod checkup;
 pub mod consumer;
 pub mod contexts;
 pub mod dead_letters;

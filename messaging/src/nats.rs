@@ -139,6 +139,7 @@ pub struct Nats {
     client: Client,
     jetstream: Context,
     connection: watch::Receiver<Connection>,
+    complaint: Arc<Mutex<Option<String>>>,
 }
 
 impl Nats {
@@ -161,7 +162,8 @@ impl Nats {
         // not; if somebody has, that one stays.
         let _ = ring::default_provider().install_default();
         let (state, connection) = watch::channel(Connection::Disconnected);
-        let complaint = Mutex::new(None);
+        let complaint = Arc::new(Mutex::new(None));
+        let complaints = complaint.clone();
         let mut connect = ConnectOptions::new()
             .name(&options.name)
             .retry_on_initial_connect()
@@ -172,7 +174,7 @@ impl Nats {
             .request_timeout(Some(ANSWER))
             .require_tls(options.require_tls)
             .event_callback(move |event| {
-                heard(&event, &state, &complaint);
+                heard(&event, &state, &complaints);
                 std::future::ready(())
             });
         connect = match &options.login {
@@ -199,7 +201,7 @@ impl Nats {
             connect.connect(addresses).await.map_err(|error| NatsError::Setup(Arc::new(error)))?;
         let jetstream =
             ContextBuilder::new().timeout(ANSWER).ack_timeout(ANSWER).build(client.clone());
-        Ok(Self { client, jetstream, connection })
+        Ok(Self { client, jetstream, connection, complaint })
     }
 
     /// For what is said to whoever listens, and not kept.
@@ -225,6 +227,12 @@ impl Nats {
     #[must_use]
     pub fn is_connected(&self) -> bool {
         *self.connection.borrow() == Connection::Connected
+    }
+
+    /// Why there is no connection, if the server or the network said so.
+    #[must_use]
+    pub fn complaint(&self) -> Option<String> {
+        self.complaint.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Sends what is still to be sent and closes the connection.

@@ -146,7 +146,19 @@ pub async fn ensure_stream(nats: &Nats, options: &StreamOptions) -> Result<Strea
         let (is, should) = (format!("{:?}", found.retention), format!("{:?}", wanted.retention));
         return fixed("retention", is, should);
     }
-    let changed = stream::Config {
+    let changed = mended(found, wanted);
+    if &changed != found {
+        match nats.jetstream().update_stream(changed).await {
+            Ok(_) => stream.info().await.map(drop).map_err(StreamsError::unavailable)?,
+            Err(error) => return Err(stream_refused(error)),
+        }
+    }
+    Ok(stream)
+}
+
+/// What is there, with what is asked for in place of what can be changed.
+fn mended(found: &stream::Config, wanted: stream::Config) -> stream::Config {
+    stream::Config {
         subjects: wanted.subjects,
         max_age: wanted.max_age,
         max_bytes: wanted.max_bytes,
@@ -157,14 +169,35 @@ pub async fn ensure_stream(nats: &Nats, options: &StreamOptions) -> Result<Strea
         num_replicas: wanted.num_replicas,
         duplicate_window: wanted.duplicate_window,
         ..found.clone()
-    };
-    if &changed != found {
-        match nats.jetstream().update_stream(changed).await {
-            Ok(_) => stream.info().await.map(drop).map_err(StreamsError::unavailable)?,
-            Err(error) => return Err(stream_refused(error)),
-        }
     }
-    Ok(stream)
+}
+
+/// How a stream differs from what is asked for, in words; nothing if it does
+/// not.
+pub(crate) fn differences(found: &stream::Config, options: &StreamOptions) -> Vec<String> {
+    let wanted = config(options);
+    let mut differences = Vec::new();
+    let mut compare = |what: &str, is: String, should: String| {
+        if is != should {
+            differences.push(format!("{what} is {is} and should be {should}"));
+        }
+    };
+    compare("storage", format!("{:?}", found.storage), format!("{:?}", wanted.storage));
+    compare("retention", format!("{:?}", found.retention), format!("{:?}", wanted.retention));
+    compare("replicas", found.num_replicas.to_string(), wanted.num_replicas.to_string());
+    compare("max_age", format!("{:?}", found.max_age), format!("{:?}", wanted.max_age));
+    compare("max_bytes", found.max_bytes.to_string(), wanted.max_bytes.to_string());
+    compare("subjects", found.subjects.join(", "), wanted.subjects.join(", "));
+    compare(
+        "duplicate_window",
+        format!("{:?}", found.duplicate_window),
+        format!("{:?}", wanted.duplicate_window),
+    );
+    let same = mended(found, wanted) == *found;
+    if differences.is_empty() && !same {
+        differences.push("its limits on messages are others".to_owned());
+    }
+    differences
 }
 
 async fn create_stream(nats: &Nats, wanted: stream::Config) -> Result<Stream, StreamsError> {

@@ -12,5 +12,5 @@ mod up;
 
 pub use ledger::LedgerMigrator;
 pub use sea_orm_migration::MigratorTrait;
-pub use up::up;
+pub use up::{State, state, up};
 pub use views::ViewsMigrator;

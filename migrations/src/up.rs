@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sea_orm_migration::{
-    MigratorTrait,
+    MigratorTrait, SchemaManager,
     sea_orm::{
         ConnectionTrait, DatabaseBackend, DatabaseConnection, DbErr, SqlxPostgresConnector,
         Statement, sqlx::postgres::PgPoolOptions,
@@ -86,6 +86,32 @@ async fn migrate<M: MigratorTrait>(connection: &DatabaseConnection) -> Result<()
 /// Whether everything this version knows is done, and more.
 async fn is_newer<M: MigratorTrait>(connection: &DatabaseConnection) -> Result<bool, DbErr> {
     M::install(connection).await?;
+    let State { missing, unknown } = compare::<M>(connection).await?;
+    Ok(missing.is_empty() && !unknown.is_empty())
+}
+
+/// How a database stands against what this version needs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct State {
+    /// What this version would do to it.
+    pub missing: Vec<String>,
+    /// What was done to it that this version does not know.
+    pub unknown: Vec<String>,
+}
+
+/// Looks how a database stands, and changes nothing.
+pub async fn state<M: MigratorTrait>(database: &DatabaseConnection) -> Result<State, DbErr> {
+    let table = M::migration_table_name();
+    if SchemaManager::new(database).has_table(table.inner()).await? {
+        return compare::<M>(database).await;
+    }
+    let known = M::migrations();
+    let missing = known.iter().map(|one| one.name().to_owned()).collect();
+    Ok(State { missing, unknown: Vec::new() })
+}
+
+/// The same, once the table of what was done is there.
+async fn compare<M: MigratorTrait>(connection: &DatabaseConnection) -> Result<State, DbErr> {
     let table = M::migration_table_name();
     let applied = connection
         .query_all_raw(Statement::from_string(
@@ -95,7 +121,9 @@ async fn is_newer<M: MigratorTrait>(connection: &DatabaseConnection) -> Result<b
         .await?;
     let applied: Vec<String> =
         applied.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>()?;
-    let known: Vec<_> = M::migrations();
-    let all_done = known.iter().all(|one| applied.iter().any(|name| name == one.name()));
-    Ok(all_done && applied.len() > known.len())
+    let known: Vec<_> = M::migrations().iter().map(|one| one.name().to_owned()).collect();
+    Ok(State {
+        missing: known.iter().filter(|name| !applied.contains(name)).cloned().collect(),
+        unknown: applied.iter().filter(|name| !known.contains(name)).cloned().collect(),
+    })
 }

@@ -2246,6 +2246,12 @@ export type Subscription = {
    */
   readonly notificationSent: Notification;
   /**
+   * What happened to anything: from the beginning, or from behind a cursor, then each new event.
+   * Nothing is missed and nothing comes twice, across reconnects too. Its cursors are those of
+   * `history`.
+   */
+  readonly historyChanged: LedgerEventEdge;
+  /**
    * How each family of read models stands: now, and again as they move, at most four times a
    * second.
    */
@@ -2300,6 +2306,13 @@ export type SubscriptionShoppingListsChangedArgs = {
 /** The subscriptions of all contexts. */
 export type SubscriptionNotificationSentArgs = {
   customerId: Scalars['ID']['input'];
+  after?: InputMaybe<Scalars['Cursor']['input']>;
+};
+
+
+/** The subscriptions of all contexts. */
+export type SubscriptionHistoryChangedArgs = {
+  id: Scalars['ID']['input'];
   after?: InputMaybe<Scalars['Cursor']['input']>;
 };
 

@@ -12,7 +12,9 @@ use clap::Args;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::TokenArgs;
-use crate::client::{CallError, Client, SetupError, operations::Operation};
+use crate::client::{
+    Backoff, CallError, Client, SetupError, Subscription, operating::Page, operations::Operation,
+};
 
 /// How long a mall may be away before a command gives up.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -38,6 +40,21 @@ pub struct MallArgs {
     pub token: TokenArgs,
 }
 
+/// How much of a list is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Args)]
+pub struct Paged {
+    /// How many at most
+    #[arg(long, value_name = "COUNT", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: u32,
+
+    /// All of them
+    #[arg(long, conflicts_with = "limit")]
+    pub all: bool,
+}
+
+/// How many things the mall tells at once.
+const LONGEST_PAGE: u32 = 100;
+
 /// Why a command came to nothing.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum AskError {
@@ -53,6 +70,17 @@ pub(super) enum AskError {
     /// The answer cannot be shown.
     #[error("writing the answer")]
     Write(#[from] io::Error),
+}
+
+impl AskError {
+    /// Whether it may go better later.
+    pub(super) fn is_passing(&self) -> bool {
+        match self {
+            Self::Call(error) => error.is_transient(),
+            Self::Here(_) => true,
+            Self::Setup(_) | Self::Write(_) => false,
+        }
+    }
 }
 
 /// A mall, and how its answers are told.
@@ -84,6 +112,47 @@ impl Mall {
         Ok(self.client.call(operation, None).await?)
     }
 
+    /// How long it is tried to reach a mall.
+    pub(super) fn patience() -> Backoff {
+        Backoff::lasting(PATIENCE)
+    }
+
+    /// Watches something.
+    pub(super) async fn watch<T: DeserializeOwned>(
+        &self,
+        operation: &Operation<T>,
+    ) -> Result<Subscription<T>, AskError> {
+        Ok(self.client.subscribe(operation).await?)
+    }
+
+    /// As much of a list as is wanted, page by page. That there is more is told
+    /// on standard error.
+    pub(super) async fn pages<T: DeserializeOwned>(
+        &self,
+        wanted: Paged,
+        page: impl Fn(u32, Option<String>) -> Operation<Page<T>>,
+    ) -> Result<Vec<T>, AskError> {
+        let limit = if wanted.all { usize::MAX } else { wanted.limit as usize };
+        let mut found = Vec::new();
+        let mut after = None;
+        loop {
+            let missing = u32::try_from(limit - found.len()).unwrap_or(u32::MAX);
+            let Page { nodes, page_info } =
+                self.ask(&page(missing.min(LONGEST_PAGE), after)).await?;
+            found.extend(nodes);
+            after = page_info.end_cursor;
+            if !page_info.has_next_page || after.is_none() {
+                break;
+            }
+            if found.len() >= limit {
+                // With standard error gone there is nobody to tell.
+                let _ = writeln!(io::stderr(), "mallbots: there are more; --all tells them all");
+                break;
+            }
+        }
+        Ok(found)
+    }
+
     /// Prints an answer: as JSON, or in the words for people.
     pub(super) fn tell<T: Serialize + ?Sized>(
         &self,
@@ -105,6 +174,10 @@ pub(super) fn ended(done: Result<bool, AskError>) -> ExitCode {
     let error = match done {
         Ok(true) => return ExitCode::SUCCESS,
         Ok(false) => return ExitCode::from(REFUSED),
+        // Whoever read it has enough.
+        Err(AskError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+            return ExitCode::SUCCESS;
+        }
         Err(error) => error,
     };
     let mut text = error.to_string();
@@ -144,6 +217,14 @@ pub(super) fn table<const N: usize>(header: [&str; N], rows: &[[String; N]]) -> 
         line(row.each_ref().map(String::as_str));
     }
     text
+}
+
+/// A state as people write it: the schema's name, in lower case.
+pub(super) fn lower(state: &impl Serialize) -> String {
+    match serde_json::to_value(state) {
+        Ok(serde_json::Value::String(name)) => name.to_ascii_lowercase(),
+        Ok(_) | Err(_) => String::new(),
+    }
 }
 
 /// Text from elsewhere as it may go to a terminal: on one line, without what

@@ -1,5 +1,6 @@
 //! What operators ask of a mall and have it do.
 
+pub use mallbots_projections::rebuild::RebuildState;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -55,20 +56,6 @@ pub struct Rebuild {
     pub requested_at: String,
     /// When it was over.
     pub ended_at: Option<String>,
-}
-
-/// Where a rebuild stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum RebuildState {
-    /// It was asked for.
-    Requested,
-    /// New tables are being filled.
-    Running,
-    /// The new tables are the live ones.
-    Done,
-    /// It was given up.
-    Failed,
 }
 
 const PROJECTION: &str =

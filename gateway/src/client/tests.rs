@@ -308,6 +308,17 @@ async fn every_operation_fits_the_schema() {
     fits(operating::dead_letter(letter)).await;
     fits(operating::retry_dead_letter(letter, Some("{}"))).await;
     fits(operating::discard_dead_letter(letter)).await;
+
+    let (order, saga) = (order_id.to_string(), order_id.create_saga().to_string());
+    let filter = details::OrderFilter::default();
+    fits(details::orders(&filter, details::OrderSort::TotalAsc, 1, None)).await;
+    fits(details::order_counts(&filter)).await;
+    fits(details::order(&order)).await;
+    fits(details::sagas(Some(&[mallbots_domain::saga::SagaState::Stuck]), 1, None)).await;
+    fits(details::saga(&saga)).await;
+    fits(details::retry_saga(&saga)).await;
+    fits(details::history(&order, 1, None)).await;
+    fits(details::history_changed(&order, None)).await;
 }
 
 #[tokio::test]

@@ -13,7 +13,11 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use async_graphql::{Context, dataloader::Loader};
 use async_stream::try_stream;
 use futures_util::Stream;
-use mallbots_domain::id::EntityId;
+use mallbots_domain::id::{AnyId, EntityId};
+use mallbots_eventstore::{
+    ledger::Ledger,
+    message::{MessageKind, Recorded, Version},
+};
 use mallbots_projections::{
     changes::{Change, Changed, Heard},
     reads::{ReadError, Reads},
@@ -289,6 +293,46 @@ where
                 }
                 if items.len() < PAGE as usize {
                     break;
+                }
+            }
+        }
+    }
+}
+
+/// What happened to one thing, with cursors: all behind a version, then each
+/// new event. What is new is heard from the ledger itself, whose latest
+/// messages are in memory once for all who follow.
+pub fn history(
+    live: Live,
+    ledger: Ledger,
+    id: AnyId,
+    after: i64,
+) -> impl Stream<Item = Result<(Cursor, Arc<Recorded>), ClientError>> + Send {
+    try_stream! {
+        // What comes from here on is heard; what was before is read.
+        let mut tail = ledger.tail(ledger.head());
+        let mut after = after;
+        live.part.listens();
+        if live.part.has_snapshot() {
+            loop {
+                let events = ledger.read_stream(id, Version(after), PAGE).await.for_client()?;
+                let is_last = events.len() < PAGE as usize;
+                for event in events {
+                    after = event.version.0;
+                    yield (live.tell(Mark { of: None, position: after, done: after }), event);
+                }
+                if is_last {
+                    break;
+                }
+            }
+            live.part.complete(after);
+        }
+        while live.part.has_changes() {
+            for message in tail.next(PAGE as usize).await.for_client()? {
+                let is_its = message.kind == MessageKind::Event && message.stream == id;
+                if is_its && message.version.0 > after {
+                    after = message.version.0;
+                    yield (live.tell(Mark { of: None, position: after, done: after }), message);
                 }
             }
         }

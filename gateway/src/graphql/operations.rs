@@ -7,7 +7,7 @@ use async_graphql::{
     Context, Description, Enum, ID, InputObject, Object, Result, SimpleObject, Subscription,
 };
 use async_stream::try_stream;
-use futures_util::{FutureExt, Stream};
+use futures_util::{FutureExt, Stream, StreamExt};
 use mallbots_domain::id::{AnyId, DeadLetterId};
 use mallbots_eventstore::{
     dead_letters::{DeadLetter as Letter, DeadLetterChange, DeadLetterFilter, DeadLetterPage},
@@ -28,6 +28,7 @@ use uuid::Uuid;
 use super::{
     connection::{Cut, Paging, connection},
     ids,
+    live::{self, Live},
     loaders::{BlockedBy, EffectsOf, MessageOf},
     mutate::{Done, mutate},
     scalars::{Cursor, DateTime, Position},
@@ -434,7 +435,7 @@ impl OperationQueries {
     ) -> Result<LedgerEventConnection> {
         let id: AnyId = id.parse().for_field("id")?;
         let key = &ctx.services().cursors;
-        let name = format!("history/{id}");
+        let name = history_of(id);
         let asked = Paging { first, after, last, before }.feed(key, &name)?;
         let ledger = &ctx.services().ledger.for_questions();
         let end = ledger.stream_version(id).await.for_client()?;
@@ -575,6 +576,11 @@ impl OperationQueries {
             .collect();
         Ok(Cut::new(items, has_next, has_previous).into())
     }
+}
+
+/// What the history of something is called in cursors.
+fn history_of(id: AnyId) -> String {
+    format!("history/{id}")
 }
 
 fn projections(statuses: Vec<ProjectionStatus>) -> Vec<Projection> {
@@ -772,6 +778,28 @@ pub struct OperationSubscriptions;
 
 #[Subscription]
 impl OperationSubscriptions {
+    /// What happened to anything: from the beginning, or from behind a cursor, then each new event.
+    /// Nothing is missed and nothing comes twice, across reconnects too. Its cursors are those of
+    /// `history`.
+    async fn history_changed(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Its id.")] id: ID,
+        #[graphql(desc = "Only what comes behind this place.")] after: Option<Cursor>,
+    ) -> Result<impl Stream<Item = Result<LedgerEventEdge>> + use<>> {
+        let id: AnyId = id.parse().for_field("id")?;
+        let live = Live::new(ctx, history_of(id));
+        let after = live.after(after.as_ref())?;
+        let ledger = ctx.services().ledger.for_questions();
+        if ledger.read_stream(id, Version(0), 1).await.for_client()?.is_empty() {
+            return Err(ids::not_found(id.kind.prefix()).into());
+        }
+        Ok(live::history(live, ledger, id, after).map(|item| {
+            let (cursor, event) = item?;
+            Ok(LedgerEventEdge { cursor, node: LedgerEvent(event) })
+        }))
+    }
+
     /// How each family of read models stands: now, and again as they move, at most four times a
     /// second.
     async fn projections_changed(

@@ -118,7 +118,7 @@ impl Things {
             "products" | "productsChanged" => format!("(storeId: \"{}\")", self.store),
             "customer" => id("Customer"),
             "basket" | "basketChanged" => id("Basket"),
-            "node" | "order" | "orderChanged" | "history" => id("Order"),
+            "node" | "order" | "orderChanged" | "history" | "historyChanged" => id("Order"),
             "ledgerEvent" => format!("(id: \"{}\")", self.message),
             "orders" | "orderStatusCounts" | "ordersChanged" => {
                 format!("(filter: {{ customerId: \"{}\" }})", self.customer)

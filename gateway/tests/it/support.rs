@@ -92,6 +92,19 @@ impl Mall {
         Self::start(&settings, Some(database)).await
     }
 
+    /// A place for a mall with these settings that is not open, nor ever was.
+    pub(crate) fn closed_with(settings: &[(&str, &str)]) -> Self {
+        let owned = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Self {
+            client: Client::new("http://127.0.0.1:1/graphql").unwrap(),
+            server: None,
+            data: tempfile::tempdir().unwrap(),
+            database: None,
+            settings: owned.collect(),
+            admin: None,
+        }
+    }
+
     async fn start(settings: &[(&str, &str)], database: Option<postgres::TestDatabase>) -> Self {
         let settings: Vec<_> = settings
             .iter()
@@ -169,8 +182,8 @@ impl Mall {
         Config::load(&SettingsArgs::default(), environment).unwrap()
     }
 
-    /// Runs one of the program's other commands beside it, with its settings.
-    pub(crate) async fn command(&self, arguments: &[&str], input: &str) -> Ended {
+    /// Begins one of the program's other commands beside it, with its settings.
+    pub(crate) fn begin(&self, arguments: &[&str]) -> Child {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mallbots"));
         command
             .args(arguments)
@@ -181,7 +194,17 @@ impl Mall {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
-        let mut child = command.spawn().unwrap();
+        command.spawn().unwrap()
+    }
+
+    /// Where it keeps what it keeps, on files.
+    pub(crate) fn data(&self) -> &Path {
+        self.data.path()
+    }
+
+    /// Runs one of the program's other commands beside it, with its settings.
+    pub(crate) async fn command(&self, arguments: &[&str], input: &str) -> Ended {
+        let mut child = self.begin(arguments);
         let mut stdin = child.stdin.take().unwrap();
         // It may not want to hear it.
         let _ = stdin.write_all(input.as_bytes()).await;
