@@ -47,6 +47,17 @@ pub enum Backend {
     Postgres,
 }
 
+impl Backend {
+    /// What it is called in traces: `db.system.name`.
+    #[must_use]
+    pub const fn system_name(self) -> &'static str {
+        match self {
+            Self::Sqlite => "sqlite",
+            Self::Postgres => "postgresql",
+        }
+    }
+}
+
 /// How much a commit survives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Durability {

@@ -102,6 +102,20 @@ pub enum AppendError {
     Store(#[from] StoreError),
 }
 
+impl AppendError {
+    /// Which of them it is, for traces.
+    pub(crate) const fn kind(&self) -> &'static str {
+        match self {
+            Self::Conflict { .. } => "conflict",
+            Self::Handled => "handled",
+            Self::Answered => "answered",
+            Self::Claimed { .. } => "claimed",
+            Self::Gone => "gone",
+            Self::Store(_) => "store",
+        }
+    }
+}
+
 /// A refusal with everything its reader needs and nothing of its type.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]

@@ -32,6 +32,7 @@ use crate::{
     sql::{self, Arg, Sql},
     tail::Tail,
     timers::Alarms,
+    trace::{Span, SpanKind},
     turns::Turns,
     upcast::Upcasters,
 };
@@ -305,6 +306,32 @@ impl Ledger {
 
     /// The same, for who knows the states the events lead to.
     pub(crate) async fn append_with(
+        &self,
+        mut append: Append,
+        states: Vec<NewState>,
+        basis: Basis,
+    ) -> Result<Appended, AppendError> {
+        let parent = append.metadata.traceparent.as_deref();
+        let mut span = Span::follow(parent, SpanKind::Client, || "append");
+        if span.is_recording() {
+            span.set("db.system.name", self.inner.database.kind.system_name());
+            span.set("db.operation.name", "append");
+            span.set("db.collection.name", "messages");
+            let events: usize = append.streams.iter().map(|stream| stream.events.len()).sum();
+            span.set("db.operation.batch.size", events + append.messages.len());
+            append.metadata.traceparent = span.traceparent();
+        }
+        let appended = self.append_within(append, states, basis).await;
+        match &appended {
+            Ok(appended) => span.set("position", appended.last.0),
+            Err(error @ AppendError::Store(_)) => span.fail(error.kind()),
+            // Refused as it should be: another was faster, or it was done before.
+            Err(error) => span.set("error.type", error.kind()),
+        }
+        appended
+    }
+
+    async fn append_within(
         &self,
         append: Append,
         states: Vec<NewState>,

@@ -9,6 +9,7 @@
 //! brokers, read models or GraphQL.
 
 pub mod message;
+pub mod trace;
 
 pub mod append;
 pub mod error;

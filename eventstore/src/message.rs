@@ -6,6 +6,8 @@ use mallbots_domain::id::AnyId;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::trace;
+
 /// A place in the whole history: 1 for the first message, then one more for
 /// each, without gaps and in commit order. Zero is before everything.
 #[derive(
@@ -71,6 +73,9 @@ pub struct Metadata {
     /// The W3C trace context of whoever asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
+    /// What else systems along the trace have to say to each other, as it came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tracestate: Option<String>,
 }
 
 impl Metadata {
@@ -83,6 +88,7 @@ impl Metadata {
             correlation_id: request_id,
             causation_id: None,
             traceparent: None,
+            tracestate: None,
         }
     }
 
@@ -95,6 +101,7 @@ impl Metadata {
             correlation_id: self.correlation_id,
             causation_id: Some(cause),
             traceparent: self.traceparent.clone(),
+            tracestate: self.tracestate.clone(),
         }
     }
 }
@@ -134,6 +141,20 @@ impl Recorded {
     /// Who did it and why.
     pub fn metadata(&self) -> Result<Metadata, serde_json::Error> {
         serde_json::from_str(&self.metadata)
+    }
+
+    /// The W3C trace context of what it follows from, if it has one.
+    #[must_use]
+    pub fn traceparent(&self) -> Option<&str> {
+        trace::find(&self.metadata).map(|place| &self.metadata[place])
+    }
+
+    /// Lets what follows from it follow from another span of its trace.
+    pub fn retrace(&mut self, traceparent: &str) {
+        if let Some(place) = trace::find(&self.metadata) {
+            let (before, behind) = (&self.metadata[..place.start], &self.metadata[place.end..]);
+            self.metadata = format!("{before}{traceparent}{behind}").into();
+        }
     }
 
     /// The bounded context it belongs to or is for: the first half of its name.

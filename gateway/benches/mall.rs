@@ -1,7 +1,7 @@
 //! What the mall costs and how fast it is, as a client of the real binary sees
 //! it.
 //!
-//! `cargo bench -p mallbots -- [size|start|memory|saga|buyers|live|growth]
+//! `cargo bench -p mallbots -- [size|start|memory|saga|buyers|live|tracing|growth]
 //! [files|postgres|jetstream|microservices] [--orders N] [--seconds N]
 //! [--stored N,N,…]`: everything, or only what is named. `growth` is measured
 //! only if it is named: it stores a million orders first.
@@ -28,6 +28,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
+use axum::{Router, body::Bytes, http::StatusCode, routing::post};
 use futures_util::future::join_all;
 use hdrhistogram::Histogram;
 use mallbots_domain::{
@@ -48,7 +49,7 @@ use sea_orm::{ConnectionTrait, Database, DatabaseConnection, Statement};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::task::JoinSet;
+use tokio::{net::TcpListener, task::JoinSet};
 use uuid::Uuid;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_mallbots");
@@ -124,7 +125,7 @@ impl Plan {
                 "postgres" => backends.push(Backend::Postgres),
                 "jetstream" => backends.push(Backend::Jetstream),
                 "microservices" => backends.push(Backend::Microservices),
-                "size" | "start" | "memory" | "saga" | "buyers" | "live" | "growth" => {
+                "size" | "start" | "memory" | "saga" | "buyers" | "live" | "tracing" | "growth" => {
                     parts.push(word.clone());
                 }
                 _ => {}
@@ -176,6 +177,9 @@ async fn measure(plan: &Plan) {
         }
         if plan.wants("live") {
             live(*backend, plan.time).await;
+        }
+        if plan.wants("tracing") && is_one_process {
+            tracing(*backend, plan.time).await;
         }
         let has_database = *backend != Backend::Files;
         if plan.parts.iter().any(|part| part == "growth") && has_database {
@@ -380,6 +384,86 @@ async fn shop(client: &Client, shelf: &Arc<Shelf>, count: usize, time: Duration)
         approvals.record(micros(time)).unwrap();
     }
     Shopped { rate: approvals.len() as f64 / elapsed, approvals }
+}
+
+/// How often each mall is measured.
+const ROUNDS: u32 = 6;
+/// How many of them ask at once.
+const ASKING: usize = 16;
+
+/// What traces cost: of two malls one records one of ten and sends them to a
+/// collector that throws them away, the other none. They take turns, so that
+/// the machine treats them alike.
+async fn tracing(backend: Backend, time: Duration) {
+    let mut malls = Vec::new();
+    for settings in [Vec::new(), sent_to(collector().await)] {
+        let mut server = Server::new(backend).await;
+        server.settings = settings;
+        server.open().await;
+        let shelf = Arc::new(Shelf::filled(&server.client).await);
+        join_all((0..ASKING).map(|_| bought_some(&server.client, &shelf, 4))).await;
+        malls.push((server, shelf));
+    }
+    let share = time / ROUNDS;
+    let (mut queries, mut orders) = ([0.0; 2], [0.0; 2]);
+    for round in 0..ROUNDS {
+        // Neither always has the other behind it.
+        let turns = if round % 2 == 0 { [0, 1] } else { [1, 0] };
+        for turn in turns {
+            let (server, shelf) = &malls[turn];
+            queries[turn] += asked(&server.client, shelf, share).await / f64::from(ROUNDS);
+        }
+        for turn in turns {
+            let (server, shelf) = &malls[turn];
+            let shopped = shop(&server.client, shelf, ASKING, share).await;
+            orders[turn] += shopped.rate / f64::from(ROUNDS);
+        }
+    }
+    for (what, [off, on]) in [("queries", queries), ("orders", orders)] {
+        let ratio = on / off;
+        row(
+            &format!("{what}/s with one of ten traced / with none"),
+            backend.name(),
+            &format!("{ratio:.3} ({on:.0} / {off:.0})"),
+            "≥ 0.95",
+            Some(ratio >= 0.95),
+        );
+    }
+}
+
+/// How many queries a second are answered.
+async fn asked(client: &Client, shelf: &Shelf, time: Duration) -> f64 {
+    let query = "query($id: ID!) { product(id: $id) { id name price { amount } } }";
+    let variables = json!({ "id": shelf.products[0] });
+    let began = Instant::now();
+    let asking = (0..ASKING).map(|_| async {
+        let mut count = 0_u32;
+        while began.elapsed() < time {
+            client.ask(query, variables.clone()).await.unwrap();
+            count += 1;
+        }
+        f64::from(count)
+    });
+    join_all(asking).await.into_iter().sum::<f64>() / began.elapsed().as_secs_f64()
+}
+
+/// A collector that throws away what it is told; where it is.
+async fn collector() -> String {
+    let take = async |told: Bytes| {
+        drop(told);
+        StatusCode::OK
+    };
+    let router = Router::new().route("/v1/traces", post(take));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    #[expect(clippy::disallowed_methods, reason = "it ends with the measurements")]
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    format!("http://{address}")
+}
+
+fn sent_to(collector: String) -> Vec<(&'static str, String)> {
+    let ratio = ("OTEL_TRACES_SAMPLER_ARG", "0.1".to_owned());
+    vec![("OTEL_EXPORTER_OTLP_ENDPOINT", collector), ratio]
 }
 
 /// How many changes of prices are made each second.
@@ -712,6 +796,8 @@ struct Server {
     shape: Option<Shape>,
     process: Option<Child>,
     client: Client,
+    /// What it is told besides, if it is one process.
+    settings: Vec<(&'static str, String)>,
 }
 
 impl Server {
@@ -725,7 +811,8 @@ impl Server {
         };
         let data = tempfile::tempdir().unwrap();
         let client = Client::new("http://127.0.0.1:1/graphql").unwrap();
-        Self { backend, data, postgres, nats, shape: None, process: None, client }
+        let (shape, process, settings) = (None, None, Vec::new());
+        Self { backend, data, postgres, nats, shape, process, client, settings }
     }
 
     /// Returns when it has told its address.
@@ -769,6 +856,7 @@ impl Server {
             command.env("NATS_URL", nats.url());
         }
         let mut process = command
+            .envs(self.settings.iter().map(|(name, value)| (name, value)))
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])
             .arg(self.data.path())
             .stdin(Stdio::null())

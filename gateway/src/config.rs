@@ -12,6 +12,7 @@ mod layers;
 pub mod nats;
 mod reader;
 pub mod settings;
+mod traces;
 mod values;
 
 use std::{
@@ -22,7 +23,7 @@ use std::{
 use mallbots_eventstore::connect::PoolLimits;
 
 pub(crate) use self::values::{duration, listen, one_of};
-pub use self::{callers::token, layers::Origin};
+pub use self::{callers::token, layers::Origin, traces::Traces};
 use self::{
     duties::{Duties, Role},
     layers::{Layers, of_environment, of_file, of_texts, option},
@@ -95,6 +96,8 @@ pub struct Config {
     pub nats: Option<Nats>,
     /// What is logged, and how.
     pub log: Log,
+    /// Where traces are sent; nowhere without.
+    pub traces: Option<Traces>,
     /// The mall's one currency.
     pub currency: Currency,
     /// How long a basket may lie untouched before it is cleared away.
@@ -398,6 +401,7 @@ impl Reader {
                 PoolLimits::QUESTIONS,
             ),
             log: Log { filter, format },
+            traces: self.traces(),
             currency: self.read("currency", from_str, Currency::Usd),
             basket_abandoned_after: self.read(
                 "basket_abandoned_after",

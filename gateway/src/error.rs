@@ -420,7 +420,9 @@ mod tests {
     fn the_catalogue_is_up_to_date() {
         let mut text = String::from(
             "# Errors\n\n\
-             Every error has `extensions.code` from this closed set and `extensions.requestId`.\n\
+             Every error has `extensions.code` from this closed set and `extensions.requestId`; \
+             `UNAVAILABLE` and `INTERNAL_SERVER_ERROR` also have `extensions.traceId`, if the \
+             request was traced.\n\
              Where it helps there are also `field` (the input at fault), `reason` (the domain's stable \
              name for the refusal), `state` (what stands in the way) and `details`.\n\
              Codes and reasons are API: they are added, never renamed.\n\n\

@@ -27,6 +27,7 @@ fn main() -> ExitCode {
         Command::Migrate => configured(&cli, &[], migrate),
         Command::Demo(args) => configured(&cli, &demo::DEFAULTS, |config| {
             telemetry::start(&config.log).context("starting the log")?;
+            let _flush = telemetry::traces::start(config)?;
             block_on(demo::command(&args, config))
         }),
         Command::Busywork(args) => {
@@ -93,6 +94,7 @@ fn migrate(config: &Config) -> anyhow::Result<ExitCode> {
 
 fn serve(config: &Config) -> anyhow::Result<ExitCode> {
     telemetry::start(&config.log).context("starting the log")?;
+    let _flush = telemetry::traces::start(config)?;
     block_on(async { startup::serve(config).await.map(ExitCode::from) })
 }
 

@@ -1,4 +1,7 @@
-//! The log: to standard error, so that standard output is left to answers.
+//! The log: to standard error, so that standard output is left to answers. And
+//! where spans go.
+
+pub mod traces;
 
 use std::io::{self, IsTerminal};
 

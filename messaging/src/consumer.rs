@@ -25,6 +25,7 @@ use mallbots_eventstore::{
     error::{AppendError, CommandError, StoreError},
     ledger::{Ledger, Moment},
     message::{Metadata, Position, Recorded},
+    trace::{self, Span, SpanKind},
     unit::Unit,
 };
 use sea_orm::{DbErr, RuntimeErr, sqlx::error::DatabaseError};
@@ -35,7 +36,7 @@ use tokio::{
     time::{self, Instant},
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error, info, warn};
+use tracing::{Instrument, debug, error, info, info_span, warn};
 use uuid::Uuid;
 
 use crate::{
@@ -46,6 +47,7 @@ use crate::{
     metrics::{Became, Failures, Tally},
     ranges::RANGES,
     retry::Backoff,
+    wire,
 };
 
 /// What acts on messages.
@@ -112,6 +114,17 @@ pub enum Failure {
     Failed(String),
     /// It will never work out: parked at once.
     Poison(String),
+}
+
+impl Failure {
+    /// Which of them it is, for traces.
+    const fn kind(&self) -> &'static str {
+        match self {
+            Self::Unavailable(_) => "unavailable",
+            Self::Failed(_) => "failed",
+            Self::Poison(_) => "poison",
+        }
+    }
 }
 
 /// A message that was handled before is handled; a refusal nobody can answer
@@ -900,13 +913,21 @@ async fn attempt<H: Handler>(
     mut delivery: Delivery,
 ) -> Finished {
     let mut failures = 0;
+    let message = Arc::clone(&delivery.message);
     let (took, result) = loop {
         delivery.attempt += 1;
         let (tried, began) = (delivery.attempt, Instant::now());
-        let work = async { handler.handle(&delivery).await };
+        let mut span = processed(&mut delivery, &message);
+        let work = async { handler.handle(&delivery).await }.instrument(log_span(&span));
         let outcome = AssertUnwindSafe(work).catch_unwind().await;
         let took = began.elapsed();
         count.count(outcome.as_ref().ok());
+        match &outcome {
+            Ok(Ok(())) => {}
+            Ok(Err(failure)) => span.fail(failure.kind()),
+            Err(_) => span.fail("panic"),
+        }
+        drop(span);
         let parking = |reason, interrupted| {
             let attempts = i32::try_from(tried).unwrap_or(i32::MAX);
             (took, Err(Parking { reason, attempts, interrupted }))
@@ -932,6 +953,32 @@ async fn attempt<H: Handler>(
         }
     };
     Finished { key, delivery, took, result }
+}
+
+/// The span of one try. What the handler writes follows from it.
+fn processed(delivery: &mut Delivery, message: &Arc<Recorded>) -> Span {
+    let name = || format!("process {}", message.name);
+    let mut span = Span::follow(message.traceparent(), SpanKind::Consumer, name);
+    if let Some(traceparent) = span.traceparent() {
+        span.set("messaging.operation.name", "process");
+        span.set("messaging.operation.type", "process");
+        span.set("messaging.consumer.group.name", delivery.consumer);
+        span.set("attempt", delivery.attempt);
+        wire::describe(&mut span, message);
+        let mut retraced = Recorded::clone(message);
+        retraced.retrace(&traceparent);
+        delivery.message = Arc::new(retraced);
+    }
+    span
+}
+
+/// What says in the log to which trace a line belongs.
+fn log_span(span: &Span) -> tracing::Span {
+    let traceparent = span.traceparent();
+    match traceparent.as_deref().and_then(trace::ids) {
+        Some((trace, span)) => info_span!("process", trace.id = trace, span.id = span),
+        None => tracing::Span::none(),
+    }
 }
 
 /// What a handler said when it panicked.

@@ -19,7 +19,8 @@ use mallbots_domain::{
 };
 use mallbots_eventstore::{
     ledger::Ledger,
-    message::{MessageKind, Recorded},
+    message::{MessageKind, Metadata, Recorded},
+    trace::{self, Span, SpanKind},
 };
 use sha2::Sha256;
 use tracing::info;
@@ -74,11 +75,57 @@ impl Webhook {
         Ok(signature)
     }
 
-    async fn post(&self, id: NotificationId, body: String, now: i64) -> anyhow::Result<()> {
+    /// Posts a message. The webhook is told what it follows from.
+    async fn post(
+        &self,
+        id: NotificationId,
+        body: String,
+        now: i64,
+        asked: &Metadata,
+    ) -> anyhow::Result<()> {
+        let parent = asked.traceparent.as_deref();
+        let mut span = Span::follow(parent, SpanKind::Client, || "POST");
+        if span.is_recording() {
+            span.set("http.request.method", "POST");
+            span.set("server.address", self.url.host_str().unwrap_or_default().to_owned());
+            span.set("server.port", i64::from(self.url.port_or_known_default().unwrap_or(0)));
+        }
+        let traceparent = span.traceparent().or_else(|| asked.traceparent.clone());
+        let sent = self.send(id, body, now, traceparent.as_deref(), asked).await;
+        match &sent {
+            Ok(status) => {
+                span.set("http.response.status_code", i64::from(status.as_u16()));
+                if !status.is_success() {
+                    span.fail(status.as_str().to_owned());
+                }
+            }
+            Err(_) => span.fail("unreachable"),
+        }
+        let status = sent?;
+        ensure!(status.is_success(), "the webhook answered {status}");
+        Ok(())
+    }
+
+    async fn send(
+        &self,
+        id: NotificationId,
+        body: String,
+        now: i64,
+        traceparent: Option<&str>,
+        asked: &Metadata,
+    ) -> anyhow::Result<reqwest::StatusCode> {
         let signature = self.signature(now / 1_000_000, &body)?;
-        let response = self
-            .client
-            .post(self.url.clone())
+        let mut request = self.client.post(self.url.clone());
+        if let Some(traceparent) = traceparent {
+            request = request.header("traceparent", traceparent);
+            if let Some(uber_trace_id) = trace::uber_trace_id(traceparent) {
+                request = request.header("uber-trace-id", uber_trace_id);
+            }
+            if let Some(tracestate) = &asked.tracestate {
+                request = request.header("tracestate", tracestate);
+            }
+        }
+        let response = request
             .header("content-type", "application/json")
             .header("idempotency-key", id.to_string())
             .header("x-mallbots-signature", signature)
@@ -87,9 +134,7 @@ impl Webhook {
             .await
             // The address may hold a secret.
             .map_err(reqwest::Error::without_url)?;
-        let status = response.status();
-        ensure!(status.is_success(), "the webhook answered {status}");
-        Ok(())
+        Ok(response.status())
     }
 }
 
@@ -122,6 +167,7 @@ impl Notifying {
         id: NotificationId,
         details: &NotificationDetails,
         attempt: u32,
+        asked: &Metadata,
     ) -> anyhow::Result<NotificationCommand> {
         let NotificationDetails { customer_id, sms_number, order_id, kind, text } = details;
         match &self.notifier {
@@ -137,7 +183,7 @@ impl Notifying {
                     "orderId": order_id, "kind": kind, "text": text,
                 })
                 .to_string();
-                match webhook.post(id, body, self.ledger.now()).await {
+                match webhook.post(id, body, self.ledger.now(), asked).await {
                     Ok(()) => Ok(NotificationCommand::MarkSent),
                     Err(error) if attempt >= ATTEMPTS => {
                         Ok(NotificationCommand::MarkFailed { reason: format!("{error:#}") })
@@ -177,13 +223,11 @@ impl Handler for Notifying {
                 return Ok(());
             }
             let Some(details) = loaded.state.details() else { return Ok(()) };
+            let asked = message.metadata().map_err(|error| undecodable(&error))?;
             // Until the last attempt has failed: the engine waits and tries again.
-            let ended = self.send(id, details, delivery.attempt).await;
+            let ended = self.send(id, details, delivery.attempt, &asked).await;
             let ended = ended.map_err(|error| Failure::Unavailable(format!("{error:#}")))?;
-            let metadata = message
-                .metadata()
-                .map_err(|error| undecodable(&error))?
-                .caused_by("notifier", message.message_id);
+            let metadata = asked.caused_by("notifier", message.message_id);
             let ended = &ended;
             let committed = self
                 .ledger

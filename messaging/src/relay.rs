@@ -32,6 +32,7 @@ use mallbots_eventstore::{
     ledger::Ledger,
     message::{Position, Recorded},
     tail::Tail,
+    trace::{Span, SpanKind},
 };
 use tokio::{
     select,
@@ -211,6 +212,20 @@ enum Trouble {
     Closed,
 }
 
+impl Trouble {
+    /// Which of them it is, for traces.
+    const fn kind(&self) -> &'static str {
+        match self {
+            Self::Elsewhere => "elsewhere",
+            Self::Known(_) => "known",
+            Self::TooLarge(_) => "too large",
+            Self::Ahead(_) => "ahead",
+            Self::Failed(_) => "failed",
+            Self::Closed => "closed",
+        }
+    }
+}
+
 impl From<StoreError> for Trouble {
     fn from(error: StoreError) -> Self {
         match error {
@@ -375,7 +390,8 @@ impl Relay {
 
     /// Publishes a message right behind the last one.
     async fn send(&mut self, ready: Ready, course: &mut Course) -> Result<UnderWay, Trouble> {
-        let Ready { message, previous, encoded, mut omits } = ready;
+        let Ready { message, previous, mut encoded, mut omits } = ready;
+        let span = published(&message, &mut encoded);
         let mut id = encoded.headers.get(NATS_MESSAGE_ID).cloned();
         let ack = match self.try_send(encoded, course).await {
             Err(error) if is_too_large(&error) && !omits => {
@@ -383,6 +399,9 @@ impl Relay {
                 let mut encoded = wire::encode_omitted(&message, previous);
                 if let Some(id) = &id {
                     encoded.headers.insert(NATS_MESSAGE_ID, id.clone());
+                }
+                if let Some(traceparent) = span.traceparent() {
+                    wire::put_trace(&mut encoded.headers, &traceparent);
                 }
                 self.try_send(encoded, course).await
             }
@@ -399,7 +418,7 @@ impl Relay {
         }
         course.id = id.take();
         course.sequence += 1;
-        Ok(UnderWay { position: message.position, sequence: course.sequence, omits, ack })
+        Ok(UnderWay { position: message.position, sequence: course.sequence, omits, ack, span })
     }
 
     async fn try_send(
@@ -427,6 +446,7 @@ impl Relay {
         let (mut published, mut republished, mut omitted) = (0, 0, 0);
         let outcome = loop {
             if let Err(trouble) = judge(&sent, answer) {
+                sent.span.fail(trouble.kind());
                 break Err(trouble);
             }
             self.last = Some(Stand::at(sent.sequence, sent.position));
@@ -536,6 +556,22 @@ struct UnderWay {
     sequence: u64,
     omits: bool,
     ack: BoxFuture<'static, Answer>,
+    span: Span,
+}
+
+/// The span of a message that is about to be published. Who reads the message
+/// follows from it.
+fn published(message: &Recorded, encoded: &mut Encoded) -> Span {
+    let name = || format!("publish {}", message.name);
+    let mut span = Span::follow(message.traceparent(), SpanKind::Producer, name);
+    if let Some(traceparent) = span.traceparent() {
+        wire::put_trace(&mut encoded.headers, &traceparent);
+        span.set("messaging.operation.name", "publish");
+        span.set("messaging.operation.type", "send");
+        wire::describe(&mut span, message);
+        span.set("messaging.message.body.size", encoded.payload.len());
+    }
+    span
 }
 
 /// Waits for the first acknowledgment that is due; for ever if none is.

@@ -20,7 +20,8 @@ use mallbots_eventstore::{
     append::{Timer, TimerChange},
     error::CommandError,
     ledger::Ledger,
-    message::{MessageKind, Recorded},
+    message::{MessageKind, Metadata, Recorded},
+    trace::{Span, SpanKind},
     unit::Unit,
 };
 use tracing::debug;
@@ -101,6 +102,7 @@ impl Handler for Sagas {
                 .metadata()
                 .map_err(|error| undecodable(&error))?
                 .caused_by("saga", delivery.message.message_id);
+            let (mut span, metadata) = heard.traced(metadata);
             let (options, heard) = (self.options, &heard);
             let committed = self
                 .ledger
@@ -115,6 +117,9 @@ impl Handler for Sagas {
                     .boxed()
                 })
                 .await;
+            if committed.is_err() {
+                span.fail("failed");
+            }
             outcome(committed)
         }
         .boxed()
@@ -127,6 +132,36 @@ enum Heard {
     Created(CreateOrder),
     Canceled(CancelOrder),
     Said { saga: SagaId, input: SagaInput },
+}
+
+impl Heard {
+    /// A span of what the saga makes of it, and what is recorded with that.
+    fn traced(&self, metadata: Metadata) -> (Span, Metadata) {
+        let parent = metadata.traceparent.as_deref();
+        let mut span = Span::follow(parent, SpanKind::Internal, || "saga step");
+        if !span.is_recording() {
+            return (span, metadata);
+        }
+        let (heard, of) = match self {
+            Self::Created(_) => ("created", None),
+            Self::Canceled(_) => ("canceled", None),
+            Self::Said { input, .. } => match input {
+                SagaInput::Start { .. } => ("start", None),
+                SagaInput::Replied { of, .. } => ("replied", Some(of)),
+                SagaInput::TimedOut { of, .. } => ("timed out", Some(of)),
+                SagaInput::Due { of } => ("due", Some(of)),
+                SagaInput::TurnBack { .. } => ("turn back", None),
+                SagaInput::Retry { .. } => ("retry", None),
+            },
+        };
+        span.set("saga.heard", heard);
+        if let Some(of) = of {
+            span.set("saga.step", of.step.clone());
+            span.set("saga.attempt", of.attempt);
+        }
+        let traceparent = span.traceparent();
+        (span, Metadata { traceparent, ..metadata })
+    }
 }
 
 impl Sagas {

@@ -13,11 +13,14 @@ use async_nats::{
 };
 use bytes::Bytes;
 use mallbots_domain::id::AnyId;
-use mallbots_eventstore::message::{MessageKind, Position, Recorded, Version};
+use mallbots_eventstore::{
+    message::{MessageKind, Position, Recorded, Version},
+    trace::{self, Span},
+};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::ranges::Range;
+use crate::{ranges::Range, streams};
 
 /// What every subject begins with.
 pub const PREFIX: &str = "mall";
@@ -41,8 +44,13 @@ pub const RECORDED_AT: HeaderName = HeaderName::from_static("Recorded-At");
 pub const METADATA: HeaderName = HeaderName::from_static("Metadata");
 /// The first 16 bytes of a SHA-256 over everything else, in hexadecimal.
 pub const DIGEST: HeaderName = HeaderName::from_static("Digest");
-/// The W3C trace context of whoever asked.
+/// The W3C trace context of what the message follows from: whoever reads it
+/// from here follows from that it was published.
 pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+/// What else systems along the trace have to say to each other.
+pub const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+/// The trace context as Jaeger's clients write it.
+pub const UBER_TRACE_ID: HeaderName = HeaderName::from_static("uber-trace-id");
 /// That the payload was left out, because the server takes none so large: the
 /// number of bytes it has.
 pub const OMITTED: HeaderName = HeaderName::from_static("Omitted");
@@ -144,10 +152,35 @@ fn headers(message: &Recorded, previous: Position) -> HeaderMap {
     headers.insert(SCHEMA_VERSION, value(&message.schema_version));
     headers.insert(RECORDED_AT, value(&message.recorded_at));
     headers.insert(METADATA, value(&one_line(&message.metadata)));
-    if let Some(traceparent) = traceparent(message) {
-        headers.insert(TRACEPARENT, value(&one_line(&traceparent)));
+    if let Some(traceparent) = message.traceparent() {
+        put_trace(&mut headers, traceparent);
+        // Few have one, and only they are worth being parsed.
+        let has_state = message.metadata.contains("\"tracestate\"");
+        let metadata = has_state.then(|| message.metadata().ok()).flatten();
+        if let Some(tracestate) = metadata.and_then(|metadata| metadata.tracestate) {
+            headers.insert(TRACESTATE, value(&one_line(&tracestate)));
+        }
     }
     headers
+}
+
+/// Says what a message follows from, in both ways there are.
+pub(crate) fn put_trace(headers: &mut HeaderMap, traceparent: &str) {
+    headers.insert(TRACEPARENT, value(traceparent));
+    if let Some(uber_trace_id) = trace::uber_trace_id(traceparent) {
+        headers.insert(UBER_TRACE_ID, value(&uber_trace_id));
+    }
+}
+
+/// Says of a span which message it is about.
+pub(crate) fn describe(span: &mut Span, message: &Recorded) {
+    if span.is_recording() {
+        span.set("messaging.system", "nats");
+        span.set("messaging.destination.name", streams::STREAM);
+        span.set("messaging.destination.partition.id", message.partition().to_string());
+        span.set("event.type", message.name.clone());
+        span.set("position", message.position.0);
+    }
 }
 
 /// Whether a message that was taken apart is what the ledger has. Its metadata
@@ -213,7 +246,7 @@ pub fn decode_parts(
         let length = omitted.as_str().parse().map_err(|_| WireError::Header("Omitted"))?;
         return Err(WireError::Omitted(length));
     }
-    let recorded = Recorded {
+    let mut recorded = Recorded {
         position: Position(header(headers, POSITION, "Position")?),
         kind,
         stream: header::<AnyId>(headers, STREAM, "Stream")?,
@@ -232,6 +265,11 @@ pub fn decode_parts(
     let found = headers.get(DIGEST).ok_or(WireError::Header("Digest"))?;
     if found.as_str() != digest(&recorded, previous) {
         return Err(WireError::Digest);
+    }
+    // No part of what the ledger has, so not in the digest either.
+    let traceparent = headers.get(TRACEPARENT).map(HeaderValue::as_str);
+    if let Some(traceparent) = traceparent.filter(|text| trace::is_traceparent(text)) {
+        recorded.retrace(traceparent);
     }
     Ok(Decoded { recorded, previous })
 }
@@ -335,13 +373,6 @@ fn one_line(text: &str) -> std::borrow::Cow<'_, str> {
     if text.contains(['\r', '\n']) { text.replace(['\r', '\n'], " ").into() } else { text.into() }
 }
 
-/// The trace context in the metadata, if it has one.
-fn traceparent(message: &Recorded) -> Option<String> {
-    // Most have none, and are not worth being parsed.
-    message.metadata.contains("\"traceparent\"").then_some(())?;
-    message.metadata().ok()?.traceparent
-}
-
 #[cfg(test)]
 mod tests {
     use async_nats::HeaderMap;
@@ -415,7 +446,8 @@ mod tests {
              Schema-Version: 1\n\
              Stream: order_01j0000000e00800000000002h\n\
              Version: 1\n\
-             traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+             traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\n\
+             uber-trace-id: 4bf92f3577b34da6a3ce929d0e0e4736:00f067aa0ba902b7:0:1"
         );
     }
 

@@ -45,6 +45,28 @@ pub struct Changed {
     pub position: Position,
     /// The rows, in the order of their last change.
     pub rows: Vec<Change>,
+    /// What of it belongs to traces that are recorded; not more than the last
+    /// hundred or so.
+    pub traces: Vec<Traced>,
+}
+
+/// An event that was taken in and belongs to a trace that is recorded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Traced {
+    /// Where it stands in the ledger.
+    pub position: Position,
+    /// The trace context that it was recorded with.
+    pub traceparent: String,
+    /// That of the commit it was taken in with.
+    pub by: String,
+}
+
+impl Changed {
+    /// The event at a position, if its trace is recorded.
+    #[must_use]
+    pub fn traced(&self, position: i64) -> Option<&Traced> {
+        self.traces.iter().find(|traced| traced.position.0 == position)
+    }
 }
 
 /// What a subscriber hears.

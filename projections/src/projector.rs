@@ -22,6 +22,7 @@ use mallbots_eventstore::{
     ledger::Ledger,
     message::{MessageKind, Position, Recorded},
     metrics::seconds_since,
+    trace::{self, Span, SpanKind},
     upcast::Upcasters,
 };
 use mallbots_messaging::intake::{Carrier, Intake, Origins, Part, Receipts};
@@ -39,7 +40,7 @@ use tracing::{debug, info, warn};
 
 use self::{batch::Batch, checkpoints::Checkpoints, retry::Order};
 use crate::{
-    changes::{Change, Changed},
+    changes::{Change, Changed, Traced},
     column::Text,
     feed::{Announcer, Feed, HEARSAY, Halt},
     metrics::Tally,
@@ -54,6 +55,10 @@ use crate::{
 /// How many messages are taken in at once, when so many wait. Of a row that
 /// many of them change only the last state is written.
 pub const BATCH: usize = 2_000;
+
+/// Of how many messages of a batch the traces are followed. Exporters take as
+/// many links of a span.
+const TRACED: usize = 128;
 
 /// The name of the checkpoints that all read models share, and of the group
 /// that takes messages in for them.
@@ -388,21 +393,18 @@ impl Projector {
         let all = full || self.all_moved_at.elapsed() >= IDLE_PARTITIONS;
         let behind = self.checkpoints.before(end);
         if batch.is_empty() && (!all || behind.is_empty()) {
-            self.arrived(end, Vec::new());
+            self.arrived(end, Vec::new(), Vec::new());
             return Ok(());
         }
+        let traced = self.traced(messages);
+        let mut span = self.span(&traced, batch.events.len());
         let moved: Vec<u8> = if all { behind } else { batch.partitions.iter().copied().collect() };
 
         let began = Instant::now();
-        let transaction = self.begin().await?;
-        self.checkpoints.move_to(&transaction, &moved, end).await?;
-        self.tables.load(&transaction, &batch.events).await?;
-        batch.fold(&mut self.tables, now);
-        for letter in batch.letters {
-            self.letters.add(letter);
-        }
-        let changes = self.write(&transaction).await?;
-        transaction.commit().await?;
+        let written = self.write_batch(&mut batch, &moved, end, now).await;
+        let changes = written.inspect_err(|_| span.fail("database"))?;
+        let by = span.traceparent().unwrap_or_default();
+        drop(span);
 
         self.parked.extend(batch.parked.into_keys());
         if all {
@@ -414,8 +416,61 @@ impl Projector {
             self.tally.delay.record(seconds_since(first.recorded_at, self.clock.now()));
         }
         self.tally.rows.increment(u64::try_from(changes.len()).unwrap_or(u64::MAX));
-        self.committed(&moved, end, changes);
+        let traces = traced.into_iter().map(|(position, traceparent)| Traced {
+            position,
+            traceparent,
+            by: by.clone(),
+        });
+        self.committed(&moved, end, changes, traces.collect());
         Ok(())
+    }
+
+    async fn write_batch(
+        &mut self,
+        batch: &mut Batch,
+        moved: &[u8],
+        end: Position,
+        now: i64,
+    ) -> Result<Vec<Change>, ProjectError> {
+        let transaction = self.begin().await?;
+        self.checkpoints.move_to(&transaction, moved, end).await?;
+        self.tables.load(&transaction, &batch.events).await?;
+        batch.fold(&mut self.tables, now);
+        for letter in batch.letters.drain(..) {
+            self.letters.add(letter);
+        }
+        let changes = self.write(&transaction).await?;
+        transaction.commit().await?;
+        Ok(changes)
+    }
+
+    /// The events of a batch that belong to traces that are recorded; the last,
+    /// if they are many, for all of them are announced with what changed.
+    fn traced(&self, messages: &[Arc<Recorded>]) -> Vec<(Position, String)> {
+        if !trace::is_on() {
+            return Vec::new();
+        }
+        let events = messages.iter().filter(|message| message.kind == MessageKind::Event);
+        let sampled = events.rev().filter(|message| !self.checkpoints.covers(message));
+        let sampled = sampled.filter_map(|message| {
+            let traceparent = message.traceparent().filter(|text| trace::is_sampled(text))?;
+            Some((message.position, traceparent.to_owned()))
+        });
+        sampled.take(TRACED).collect()
+    }
+
+    /// The span of a batch: it is about several things at once, so it is part
+    /// of none of their traces, and linked to all of them.
+    fn span(&self, traced: &[(Position, String)], events: usize) -> Span {
+        let things = traced.iter().map(|(_, traceparent)| &**traceparent);
+        let mut span = Span::about(things, SpanKind::Consumer, "project");
+        span.set("messaging.operation.name", "project");
+        span.set("messaging.operation.type", "process");
+        span.set("messaging.consumer.group.name", CHECKPOINTS);
+        span.set("messaging.batch.message_count", events);
+        span.set("db.system.name", self.kind.system_name());
+        span.set("db.operation.name", "upsert");
+        span
     }
 
     /// Notes how far the messages went that changed nothing.
@@ -424,7 +479,7 @@ impl Projector {
         let moved = self.checkpoints.before(to);
         self.checkpoints.move_to(&self.db, &moved, to).await?;
         self.all_moved_at = Instant::now();
-        self.committed(&moved, to, Vec::new());
+        self.committed(&moved, to, Vec::new(), Vec::new());
         Ok(())
     }
 
@@ -447,7 +502,7 @@ impl Projector {
         run.swap_in(&transaction, next, ledger, to).await?;
         transaction.commit().await?;
         self.tables.clear();
-        self.committed(&moved, to, Vec::new());
+        self.committed(&moved, to, Vec::new(), Vec::new());
         Ok(to)
     }
 
@@ -484,7 +539,7 @@ impl Projector {
         if let Some(key) = free {
             self.parked.remove(&key);
         }
-        self.committed(&moved, message.position, changes);
+        self.committed(&moved, message.position, changes, Vec::new());
         Ok(())
     }
 
@@ -506,20 +561,26 @@ impl Projector {
         Ok(changes)
     }
 
-    fn committed(&mut self, partitions: &[u8], to: Position, rows: Vec<Change>) {
+    fn committed(
+        &mut self,
+        partitions: &[u8],
+        to: Position,
+        rows: Vec<Change>,
+        traces: Vec<Traced>,
+    ) {
         self.checkpoints.moved(partitions, to);
         let most = self.checkpoints.most();
         // It is never less than was known.
         let _ = self.announcer.note(Position(0), most);
-        self.arrived(to, rows);
+        self.arrived(to, rows, traces);
     }
 
     /// Says how far the tables are now and what changed on the way.
-    fn arrived(&mut self, at: Position, rows: Vec<Change>) {
+    fn arrived(&mut self, at: Position, rows: Vec<Change>, traces: Vec<Traced>) {
         let before = self.reached;
         if at > before || !rows.is_empty() {
             self.reached = at.max(before);
-            self.announcer.announce(before, Changed { position: at, rows });
+            self.announcer.announce(before, Changed { position: at, rows, traces });
         }
     }
 }

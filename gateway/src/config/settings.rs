@@ -165,6 +165,26 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new("trusted_network", "true to listen where others reach it, without keys")
         .usually("false"),
     Setting::new("allowed_hosts", "host names it is called by, besides this machine's"),
+    // ---- who looks on
+    Setting::new("otel_exporter_otlp_endpoint", "the collector that traces are sent to, by HTTP")
+        .address()
+        .also("OTEL_EXPORTER_OTLP_ENDPOINT"),
+    Setting::new("otel_service_name", "as what this mall is known there")
+        .usually("mallbots")
+        .also("OTEL_SERVICE_NAME"),
+    Setting::new(
+        "otel_traces_sampler",
+        "where traces begin: parentbased_traceidratio, parentbased_always_on or \
+         parentbased_always_off",
+    )
+    .usually("parentbased_traceidratio")
+    .also("OTEL_TRACES_SAMPLER"),
+    Setting::new(
+        "otel_traces_sampler_arg",
+        "in what share of the requests that bring no trace along, from 0 to 1",
+    )
+    .usually("1")
+    .also("OTEL_TRACES_SAMPLER_ARG"),
     // ---- how the mall is run
     Setting::new("currency", "USD, EUR or GBP").usually("USD"),
     Setting::new("basket_abandoned_after", "when an untouched basket is cleared away")

@@ -17,6 +17,7 @@ use mallbots_domain::id::{AnyId, EntityId};
 use mallbots_eventstore::{
     ledger::Ledger,
     message::{MessageKind, Recorded, Version},
+    trace::{Span, SpanKind},
 };
 use mallbots_projections::{
     changes::{Change, Changed, Heard},
@@ -50,6 +51,8 @@ pub struct Live {
     services: Services,
     part: Part,
     extensions: ResponseExtensions,
+    /// The field that is subscribed to.
+    field: String,
     /// What it is called in cursors.
     name: String,
     /// Where the subscriber wants to go on, if it said so beside the document.
@@ -63,6 +66,7 @@ impl Live {
             services: ctx.services().clone(),
             part: ctx.part().clone(),
             extensions: ctx.response_extensions().clone(),
+            field: ctx.field().name().to_owned(),
             name: name.into(),
             resume: ctx.resume().map(str::to_owned),
         }
@@ -87,6 +91,18 @@ impl Live {
             Some(cursor) => self.cursors().open(&self.name, cursor),
             None => Ok(0),
         }
+    }
+
+    /// The next item is made because of an event: it is part of that one's
+    /// trace until it is on its way.
+    fn follows(&self, announced: &Changed, position: i64) {
+        let Some(traced) = announced.traced(position) else { return };
+        let name = || format!("push {}", self.field);
+        let mut span = Span::follow(Some(&traced.traceparent), SpanKind::Producer, name);
+        span.link(&traced.by);
+        span.set("graphql.operation.type", "subscription");
+        span.set("position", position);
+        self.part.push(span);
     }
 
     /// Says what the next item is, and puts its cursor beside it.
@@ -136,7 +152,7 @@ where
         }
         let library = live.services.library();
         while live.part.has_changes() && let Some(heard) = changes.next().await {
-            let (rows, reached) = match heard {
+            let (rows, reached, because) = match heard {
                 Heard::Changed(announced) => {
                     let rows = if announced.rows.iter().any(&watches) {
                         let fresh = R::rows(&live.services.fresh);
@@ -145,18 +161,21 @@ where
                     } else {
                         Vec::new()
                     };
-                    (rows, announced.position.0)
+                    (rows, announced.position.0, Some(announced))
                 }
                 Heard::Missed => {
                     let reached = reads.position().0;
                     let rows = insist(|| changed_behind(&reads, done, &fits)).await;
-                    (rows.for_client()?, reached)
+                    (rows.for_client()?, reached, None)
                 }
             };
             for row in rows {
                 let (id, position) = (row.id().uuid(), row.position());
                 if position > done && early.get(&id) != Some(&position) && fits(&row) {
                     early.insert(id, position);
+                    if let Some(because) = &because {
+                        live.follows(because, position);
+                    }
                     live.tell(Mark { of: Some(id), position, done });
                     yield row;
                 }
@@ -278,17 +297,20 @@ where
         while live.part.has_changes() && let Some(heard) = changes.next().await {
             let added = match heard {
                 Heard::Changed(announced) if !announced.rows.iter().any(&watches) => continue,
-                Heard::Changed(announced) => Some(announced.position.0),
+                Heard::Changed(announced) => Some(announced),
                 Heard::Missed => None,
             };
             loop {
-                let items = match added {
-                    Some(position) => insist(|| newest(after, position)).await,
+                let items = match &added {
+                    Some(announced) => insist(|| newest(after, announced.position.0)).await,
                     None => insist(|| since(after)).await.map(Arc::new),
                 };
                 let items = items.for_client()?;
                 for item in items.iter().cloned() {
                     after = item.position();
+                    if let Some(announced) = &added {
+                        live.follows(announced, after);
+                    }
                     yield (live.tell(Mark { of: None, position: after, done: after }), item);
                 }
                 if items.len() < PAGE as usize {

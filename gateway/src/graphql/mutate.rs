@@ -9,6 +9,7 @@ use mallbots_eventstore::{
     answers::IdempotencyKey,
     error::{CommandError, Refusal, StoreError},
     message,
+    trace::{Span, SpanKind},
     unit::{Creation, Unit},
 };
 use mallbots_projections::{reads::ReadError, rebuild::RebuildError};
@@ -55,7 +56,18 @@ where
 {
     let key = idempotency_key(ctx, client_mutation_id.as_deref())?;
     let ledger = &ctx.services().ledger;
-    let committed = ledger.transact_once(&ctx.metadata(), key.as_ref(), work).await.for_client()?;
+    let mut metadata = ctx.metadata();
+    let name = || format!("command {}", ctx.field().name());
+    let mut span = Span::follow(metadata.traceparent.as_deref(), SpanKind::Internal, name);
+    metadata.traceparent = span.traceparent().or(metadata.traceparent);
+    let committed = ledger.transact_once(&metadata, key.as_ref(), work).await;
+    match &committed {
+        Ok(_) => {}
+        Err(CommandError::Refused(refusal)) => span.set("reason", refusal.reason),
+        Err(_) => span.fail("failed"),
+    }
+    drop(span);
+    let committed = committed.for_client()?;
     let (value, before) = committed.value;
     let position = committed.last.or(before).unwrap_or_else(|| ledger.head());
     ctx.response_extensions().raise(CONSISTENCY, Token(position.0));

@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     auth::{Caller, Rights},
-    transport::context::TransportExt,
+    transport::context::{CallerTrace, TransportExt},
 };
 
 /// Everything behind the schema. Cheap to clone.
@@ -184,8 +184,10 @@ impl ContextExt for Context<'_> {
 
     fn metadata(&self) -> Metadata {
         let request = self.request();
+        let CallerTrace { traceparent, tracestate } = request.trace.clone();
         Metadata {
-            traceparent: request.traceparent.clone(),
+            traceparent,
+            tracestate,
             ..Metadata::begin(self.caller().subject(), request.request_id)
         }
     }

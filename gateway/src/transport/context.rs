@@ -7,6 +7,7 @@ use std::{
 
 use async_graphql::{Context, Value};
 use axum::http::{HeaderMap, HeaderName};
+use mallbots_eventstore::trace;
 use uuid::Uuid;
 
 use super::{consistency::Token, part::Part};
@@ -16,6 +17,10 @@ use crate::error::{ClientError, ErrorCode};
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// The W3C trace context of the caller.
 pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+/// What else systems along its trace have to say to each other.
+pub const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+/// The trace context of the caller as Jaeger's clients write it.
+pub const UBER_TRACE_ID: HeaderName = HeaderName::from_static("uber-trace-id");
 /// Names the request in the answer, in its errors and in the log.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -27,8 +32,8 @@ pub struct RequestContext {
     pub request_id: Uuid,
     /// The caller's name for what is to happen only once.
     pub idempotency_key: Option<String>,
-    /// The caller's W3C trace context, if it is well-formed.
-    pub traceparent: Option<String>,
+    /// The trace it is in: the caller's, or our own span of it once it has one.
+    pub trace: CallerTrace,
     /// Up to where the caller has written what it wants to see.
     pub consistency: Option<Token>,
 }
@@ -39,7 +44,7 @@ impl RequestContext {
         Self {
             request_id: Uuid::now_v7(),
             idempotency_key: None,
-            traceparent: None,
+            trace: CallerTrace::default(),
             consistency: None,
         }
     }
@@ -62,7 +67,7 @@ impl RequestContext {
             Some(key) => Some(idempotency_key(key.as_bytes())?),
         };
         let consistency = Token::of_headers(headers)?;
-        Ok(Self { idempotency_key, traceparent: traceparent(headers), consistency, ..self })
+        Ok(Self { idempotency_key, trace: CallerTrace::of_headers(headers), consistency, ..self })
     }
 }
 
@@ -81,30 +86,50 @@ fn idempotency_key(key: &[u8]) -> Result<String, ClientError> {
         })
 }
 
-/// The caller's trace context, if it is well-formed.
-pub(super) fn traceparent(headers: &HeaderMap) -> Option<String> {
-    let value = headers.get(TRACEPARENT)?.to_str().ok()?;
-    is_traceparent(value).then(|| value.to_owned())
+/// The trace that a caller is in.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CallerTrace {
+    /// Where in it, as W3C has it.
+    pub traceparent: Option<String>,
+    /// What else systems along it have to say to each other.
+    pub tracestate: Option<String>,
 }
 
-/// Whether this is a `traceparent` of version 00 (W3C Trace Context, 3.2.2).
-fn is_traceparent(text: &str) -> bool {
-    let parts: Vec<_> = text.split('-').collect();
-    let hex = |part: &str, length: usize| {
-        part.len() == length && part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
-    };
-    let not_zero = |part: &str| part.bytes().any(|b| b != b'0');
-    match parts[..] {
-        [version, trace, parent, flags] => {
-            version == "00"
-                && hex(trace, 32)
-                && not_zero(trace)
-                && hex(parent, 16)
-                && not_zero(parent)
-                && hex(flags, 2)
+impl CallerTrace {
+    /// What `find` says under the names there are: W3C's first, then Jaeger's.
+    /// What cannot be a trace context is ignored.
+    pub(super) fn of<'v>(find: impl Fn(&HeaderName) -> Option<&'v str>) -> Self {
+        let w3c = find(&TRACEPARENT).filter(|text| trace::is_traceparent(text));
+        match w3c {
+            Some(traceparent) => Self {
+                traceparent: Some(traceparent.to_owned()),
+                tracestate: find(&TRACESTATE).filter(|text| is_tracestate(text)).map(str::to_owned),
+            },
+            None => Self {
+                traceparent: find(&UBER_TRACE_ID).and_then(trace::of_uber_trace_id),
+                tracestate: None,
+            },
         }
-        _ => false,
     }
+
+    pub(super) fn of_headers(headers: &HeaderMap) -> Self {
+        Self::of(|name| headers.get(name)?.to_str().ok())
+    }
+
+    /// What stands beside a document, or in the payload of `connection_init`.
+    pub(super) fn of_entries(entries: &serde_json::Map<String, serde_json::Value>) -> Self {
+        Self::of(|name| entries.get(name.as_str())?.as_str())
+    }
+
+    /// This, unless there is none in it: then another.
+    pub(super) fn or_else(self, other: impl FnOnce() -> Self) -> Self {
+        if self.traceparent.is_some() { self } else { other() }
+    }
+}
+
+/// Whether it can be passed on (W3C Trace Context, 3.3.1.5).
+fn is_tracestate(text: &str) -> bool {
+    (1..=512).contains(&text.len()) && text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
 /// The cursor after which a subscriber that was here before wants to go on,
@@ -203,7 +228,7 @@ mod tests {
     #[test]
     fn a_trace_context_is_taken_along_and_a_broken_one_ignored() {
         let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-        assert_eq!(with(TRACEPARENT, good).unwrap().traceparent.as_deref(), Some(good));
+        assert_eq!(with(TRACEPARENT, good).unwrap().trace.traceparent.as_deref(), Some(good));
         for broken in [
             "",
             "00",
@@ -213,7 +238,29 @@ mod tests {
             "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
             "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-x",
         ] {
-            assert_eq!(with(TRACEPARENT, broken).unwrap().traceparent, None, "{broken}");
+            assert_eq!(with(TRACEPARENT, broken).unwrap().trace.traceparent, None, "{broken}");
+        }
+    }
+
+    #[test]
+    fn a_trace_is_told_in_either_way_and_the_standard_counts_if_both_are() {
+        let (w3c, other) = ("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "00-4bf9");
+        let uber = "a3ce929d0e0e4736:b7:0:1";
+        let of_uber = "00-0000000000000000a3ce929d0e0e4736-00000000000000b7-01";
+        for (traceparent, uber, state, expected) in [
+            (Some(w3c), None, Some("a=b"), (Some(w3c), Some("a=b"))),
+            (Some(w3c), Some(uber), None, (Some(w3c), None)),
+            (None, Some(uber), Some("a=b"), (Some(of_uber), None)),
+            (Some(other), Some(uber), None, (Some(of_uber), None)),
+            (Some(w3c), None, Some("ä"), (Some(w3c), None)),
+            (None, Some("1:2:3"), None, (None, None)),
+        ] {
+            let told =
+                [("traceparent", traceparent), ("uber-trace-id", uber), ("tracestate", state)];
+            let entries = told.into_iter().filter_map(|(name, text)| Some((name, text?)));
+            let entries = entries.map(|(name, text)| (name.to_owned(), text.into())).collect();
+            let CallerTrace { traceparent, tracestate } = CallerTrace::of_entries(&entries);
+            assert_eq!((traceparent.as_deref(), tracestate.as_deref()), expected);
         }
     }
 

@@ -18,10 +18,10 @@ use super::origin::Origins;
 /// What pages may send.
 const REQUEST_HEADERS: &str = "accept, apollo-require-preflight, authorization, \
      consistency-token, content-type, graphql-require-preflight, idempotency-key, last-event-id, \
-     traceparent, x-apollo-operation-name, x-request-id";
+     traceparent, tracestate, uber-trace-id, x-apollo-operation-name, x-request-id";
 
 /// What pages may read.
-const RESPONSE_HEADERS: &str = "consistency-token, retry-after, x-request-id";
+const RESPONSE_HEADERS: &str = "consistency-token, retry-after, traceparent, x-request-id";
 
 /// How long a browser may remember it, in seconds. Chromium's longest.
 const REMEMBERED: &str = "7200";

@@ -8,6 +8,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use mallbots_eventstore::trace::Span;
 use uuid::Uuid;
 
 use super::sharing::Log;
@@ -38,6 +39,7 @@ enum Wanted {
 struct Told {
     mark: Option<Mark>,
     complete: Option<i64>,
+    push: Span,
 }
 
 /// How an item is recognized when it comes from two sides.
@@ -100,6 +102,15 @@ impl Part {
     /// What the item is that comes next.
     pub fn mark(&self, mark: Mark) {
         self.told().mark = Some(mark);
+    }
+
+    /// What the making of the item that comes next is part of.
+    pub fn push(&self, span: Span) {
+        self.told().push = span;
+    }
+
+    pub(super) fn take_push(&self) -> Span {
+        std::mem::take(&mut self.told().push)
     }
 
     pub(super) fn take_mark(&self) -> Option<Mark> {

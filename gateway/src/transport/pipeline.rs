@@ -28,6 +28,7 @@ use async_graphql::{
 };
 use axum::http::HeaderValue;
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream, stream::BoxStream};
+use mallbots_eventstore::trace;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use tokio::time::timeout;
@@ -48,7 +49,7 @@ use super::{
 };
 use crate::{
     auth::{
-        Caller,
+        Caller, Roles,
         rate::{Rate, Rates},
         rules::Rules,
     },
@@ -384,17 +385,15 @@ impl Pipeline {
     }
 
     /// Executes a query or a mutation, if the caller may.
-    pub async fn execute(&self, operation: Operation, call: Call) -> Reply {
-        let line = RequestLine::of(&operation, &call);
+    pub async fn execute(&self, operation: Operation, mut call: Call) -> Reply {
+        let line = RequestLine::of(&operation, &mut call);
         let timed = self.tally.begin();
         let (kind, name) = (operation.kind, operation.name.clone());
         let request_id = call.context.request_id;
         if let Err(error) = self.authorize(&operation, &call.caller) {
             self.tally.refused(error.code);
             timed.finished(kind, name.as_deref(), Some(error.code));
-            let reply = Reply::refused(error, Vec::new(), request_id);
-            line.finished(reply.code());
-            return reply;
+            return line.answered(Reply::refused(error, Vec::new(), request_id));
         }
         let span = span(&operation, &call);
         let executed = AssertUnwindSafe(async {
@@ -419,8 +418,7 @@ impl Pipeline {
             ),
         };
         timed.finished(kind, name.as_deref(), reply.code());
-        line.finished(reply.code());
-        reply
+        line.answered(reply)
     }
 
     /// Executes any operation as a stream of answers, put into JSON: one for a
@@ -445,12 +443,13 @@ impl Pipeline {
     fn subscribe(
         self: &Arc<Self>,
         operation: Operation,
-        call: Call,
+        mut call: Call,
     ) -> BoxStream<'static, Arc<Sent>> {
-        let mut line = RequestLine::of(&operation, &call);
+        let mut line = RequestLine::of(&operation, &mut call);
         if let Err(error) = self.authorize(&operation, &call.caller) {
             self.tally.refused(error.code);
-            let refused = Reply::refused(error, Vec::new(), call.context.request_id).sent();
+            let refused = Reply::refused(error, Vec::new(), call.context.request_id);
+            let refused = line.mark(refused).sent();
             line.sent(refused.code);
             return stream::iter([Arc::new(refused)]).boxed();
         }
@@ -492,7 +491,10 @@ impl Pipeline {
                 Ok(response) => pipeline.answer(response, &operation, &extensions, request_id),
                 Err(panic) => Reply::panicked(panic.as_ref(), request_id),
             };
-            (Arc::new(reply.sent()), part.take_mark())
+            let sent = (Arc::new(reply.sent()), part.take_mark());
+            // It is on its way.
+            drop(part.take_push());
+            sent
         });
         InSpan { stream: answers.boxed(), span }.boxed()
     }
@@ -612,12 +614,50 @@ fn request(operation: &Operation, call: Call) -> (Request, ResponseExtensions) {
     (request, extensions)
 }
 
+/// What the log says of what is done for an operation.
 fn span(operation: &Operation, call: &Call) -> Span {
+    let ids = call.context.trace.traceparent.as_deref().and_then(trace::ids);
     info_span!(
         "graphql",
         request.id = %call.context.request_id,
         graphql.operation.name = operation.name.as_deref(),
+        trace.id = ids.map(|(trace, _)| trace),
+        span.id = ids.map(|(_, span)| span),
     )
+}
+
+/// The span of an operation, which ends when it is answered. What is done for
+/// it follows from it.
+fn enter(operation: &Operation, call: &mut Call) -> trace::Span {
+    let kind = kind_of(operation.kind);
+    let mut span = trace::Span::enter(call.context.trace.traceparent.as_deref(), kind);
+    if let Some(traceparent) = span.traceparent() {
+        call.context.trace.traceparent = Some(traceparent);
+        span.set("graphql.operation.type", kind);
+        if let Some(name) = &operation.name {
+            span.set("graphql.operation.name", name.clone());
+        }
+        match call.transport {
+            Transport::WebSocket => span.set("network.protocol.name", "websocket"),
+            Transport::Http
+            | Transport::EventStream
+            | Transport::Multipart
+            | Transport::Callback => {
+                span.set("network.protocol.name", "http");
+                span.set("http.route", "/graphql");
+            }
+        }
+        span.set("request.id", call.context.request_id.to_string());
+    }
+    span
+}
+
+const fn kind_of(kind: OperationType) -> &'static str {
+    match kind {
+        OperationType::Query => "query",
+        OperationType::Mutation => "mutation",
+        OperationType::Subscription => "subscription",
+    }
 }
 
 /// The executor without its type: one allocation per request against a copy of
@@ -662,6 +702,11 @@ pub(super) struct RequestLine {
     kind: Option<OperationType>,
     name: Option<String>,
     request_id: uuid::Uuid,
+    /// As what the caller comes.
+    roles: Roles,
+    /// Its span, and the trace context, if it is in a trace.
+    span: trace::Span,
+    traceparent: Option<String>,
     started: Instant,
     /// Of a subscription: how many items went out, and with which code the last error.
     items: Option<u64>,
@@ -669,9 +714,13 @@ pub(super) struct RequestLine {
 }
 
 impl RequestLine {
-    /// An operation begins.
-    fn of(operation: &Operation, call: &Call) -> Self {
+    /// An operation begins. What is done for it becomes part of its span.
+    fn of(operation: &Operation, call: &mut Call) -> Self {
+        let span = enter(operation, call);
         Self {
+            span,
+            roles: call.caller.rights().roles,
+            traceparent: call.context.trace.traceparent.clone(),
             transport: call.transport,
             kind: Some(operation.kind),
             name: operation.name.clone(),
@@ -689,6 +738,9 @@ impl RequestLine {
             kind: None,
             name: None,
             request_id,
+            roles: Roles::default(),
+            span: trace::Span::none(),
+            traceparent: None,
             started: Instant::now(),
             items: None,
             code: None,
@@ -699,6 +751,37 @@ impl RequestLine {
     pub(super) fn finished(mut self, code: Option<ErrorCode>) {
         self.code = code;
         self.write();
+        self.end();
+    }
+
+    /// It is answered so.
+    fn answered(self, reply: Reply) -> Reply {
+        let reply = self.mark(reply);
+        self.finished(reply.code());
+        reply
+    }
+
+    /// The answer, with the trace in which it was made, if it is recorded.
+    fn mark(&self, reply: Reply) -> Reply {
+        match &self.traceparent {
+            Some(traceparent) if self.span.is_recording() => reply.traced(traceparent),
+            _ => reply,
+        }
+    }
+
+    fn end(&mut self) {
+        let mut span = std::mem::take(&mut self.span);
+        match self.code {
+            None => {}
+            Some(code @ (ErrorCode::Internal | ErrorCode::Unavailable | ErrorCode::Timeout)) => {
+                span.fail(code.as_str());
+            }
+            // The caller's to mend.
+            Some(code) => span.set("error.type", code.as_str()),
+        }
+        if let Some(items) = self.items {
+            span.set("items", i64::try_from(items).unwrap_or(i64::MAX));
+        }
     }
 
     fn sent(&mut self, code: Option<ErrorCode>) {
@@ -707,6 +790,7 @@ impl RequestLine {
     }
 
     fn write(&self) {
+        let ids = self.traceparent.as_deref().and_then(trace::ids);
         info!(
             transport = match self.transport {
                 Transport::Http => "http",
@@ -715,17 +799,15 @@ impl RequestLine {
                 Transport::Callback => "callback",
                 Transport::WebSocket => "websocket",
             },
-            graphql.operation.r#type = match self.kind {
-                Some(OperationType::Query) => "query",
-                Some(OperationType::Mutation) => "mutation",
-                Some(OperationType::Subscription) => "subscription",
-                None => "none",
-            },
+            graphql.operation.r#type = self.kind.map_or("none", kind_of),
             graphql.operation.name = self.name.as_deref(),
+            caller.roles = %self.roles,
             code = self.code.map_or("OK", ErrorCode::as_str),
             items = self.items,
             duration_ms = duration_ms(self.started.elapsed()),
             request.id = %self.request_id,
+            trace.id = ids.map(|(trace, _)| trace),
+            span.id = ids.map(|(_, span)| span),
             "request",
         );
     }
@@ -736,6 +818,7 @@ impl Drop for RequestLine {
         // A subscription's line is written when it ends, whoever ended it.
         if self.kind == Some(OperationType::Subscription) {
             self.write();
+            self.end();
         }
     }
 }

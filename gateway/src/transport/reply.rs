@@ -6,11 +6,12 @@ use std::{any::Any, collections::BTreeMap, sync::Arc};
 use async_graphql::{PathSegment, Pos, Response, ServerError, Value};
 use axum::http::{HeaderMap, HeaderValue, header::RETRY_AFTER};
 use bytes::Bytes;
+use mallbots_eventstore::trace;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use tracing::{error, warn};
 use uuid::Uuid;
 
-use super::sharing::Sent;
+use super::{context::TRACEPARENT, sharing::Sent};
 use crate::error::{Cause, ClientError, ErrorCode, MASKED};
 
 /// At most this many errors are told; who has more mends these first.
@@ -66,6 +67,23 @@ impl Reply {
             extensions: response.extensions,
             headers: response.http_headers,
         }
+    }
+
+    /// The same, saying in which recorded trace it was made: to everybody in a
+    /// header, and beside what is the server's fault, for whoever reports it.
+    #[must_use]
+    pub(super) fn traced(mut self, traceparent: &str) -> Self {
+        if let Ok(value) = HeaderValue::from_str(traceparent) {
+            self.headers.insert(TRACEPARENT, value);
+        }
+        for error in &mut self.errors {
+            let is_ours =
+                matches!(code_of(error), Some(ErrorCode::Internal | ErrorCode::Unavailable));
+            if let (true, Some((id, _))) = (is_ours, trace::ids(traceparent)) {
+                error.extensions.get_or_insert_default().set("traceId", id);
+            }
+        }
+        self
     }
 
     /// The answer as JSON.

@@ -47,7 +47,7 @@ use tracing::debug;
 use self::outgoing::{COALESCED_BYTES, Greeting, Output, Outputs, Reauthenticate, put_answer};
 use super::{
     Door,
-    context::{ConnectionInit, RequestContext, Resume, traceparent},
+    context::{CallerTrace, ConnectionInit, RequestContext, Resume},
     http::Refused,
     parameters::check_json_depth,
     pipeline::{Call, Parameters, Pipeline, Refusal, RequestLine, Transport},
@@ -183,7 +183,7 @@ pub(super) async fn upgrade(
 
     let speaks = speaks_our_protocol(&parts.headers);
     let request_id = context.request_id;
-    let traceparent = traceparent(&parts.headers);
+    let trace = CallerTrace::of_headers(&parts.headers);
     // Counted from now, so that no drain misses a socket between two tasks.
     let serving = Arc::clone(&door);
     door.sockets.spawn(async move {
@@ -201,7 +201,7 @@ pub(super) async fn upgrade(
         let socket = WebSocketStream::from_raw_socket(upgraded, Role::Server, Some(config)).await;
         let tally = serving.pipeline.tally();
         let _here = Presence::of(&tally.sockets);
-        let connection = Connection::new(socket, &serving, traceparent);
+        let connection = Connection::new(socket, &serving, trace);
         let closed = connection.run(speaks).await;
         tally.closed(closed);
         debug!(request.id = %request_id, close.code = closed.map(CloseCode::number), "socket closed");
@@ -301,8 +301,8 @@ struct Connection {
     /// Frames that are to be written. Empty while nothing is.
     out: BytesMut,
     door: Arc<Door>,
-    /// The trace context the socket was opened in.
-    traceparent: Option<String>,
+    /// The trace the socket was opened in.
+    trace: CallerTrace,
     /// What came with `connection_init`, once it came.
     init: Option<Init>,
     running: HashMap<Arc<str>, Running>,
@@ -319,7 +319,7 @@ impl Connection {
     fn new(
         socket: WebSocketStream<TokioIo<Upgraded>>,
         door: &Arc<Door>,
-        traceparent: Option<String>,
+        trace: CallerTrace,
     ) -> Self {
         let now = Instant::now();
         let init_until = now + door.settings.websocket.init_timeout;
@@ -327,7 +327,7 @@ impl Connection {
             socket,
             out: BytesMut::new(),
             door: Arc::clone(door),
-            traceparent,
+            trace,
             init: None,
             running: HashMap::new(),
             outputs: SelectAll::new(),
@@ -477,8 +477,11 @@ impl Connection {
         }
 
         // No idempotency key: the socket's would name all its operations alike.
-        let context =
-            RequestContext { traceparent: self.traceparent.clone(), ..RequestContext::mint() };
+        // The operation knows best which trace it is in.
+        let trace = parameters.extensions.as_ref().map(CallerTrace::of_entries);
+        let trace = trace.unwrap_or_default().or_else(|| CallerTrace::of_entries(&init.0));
+        let trace = trace.or_else(|| self.trace.clone());
+        let context = RequestContext { trace, ..RequestContext::mint() };
         let resume = parameters.extension("resume").map(str::to_owned);
         let resume = Resume(resume.or_else(|| resume_of(&init, id)));
         let prepared = self

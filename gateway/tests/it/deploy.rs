@@ -11,7 +11,7 @@ use std::{
 use clap::Parser;
 use mallbots_gateway::{
     cli::Cli,
-    config::{Config, duties::Duties},
+    config::{Config, duties::Duties, settings::SETTINGS},
 };
 use mallbots_testing::shapes::{self, Planned};
 
@@ -39,7 +39,7 @@ fn taken(who: &str, environment: &BTreeMap<String, String>, arguments: &[&str]) 
     assert_eq!(config.ignored, Vec::<String>::new(), "{who}");
     for name in environment.keys() {
         let is_known = name.starts_with("MALLBOTS_")
-            || ["DATABASE_URL", "DATABASE_READ_URL", "NATS_URL"].contains(&&**name);
+            || SETTINGS.iter().any(|setting| setting.common == Some(name));
         assert!(is_known, "{who}: {name} is no setting");
     }
     config

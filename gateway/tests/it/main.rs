@@ -26,5 +26,6 @@ mod scenarios;
 mod schema;
 mod sharing;
 mod support;
+mod traces;
 mod transport;
 mod verify;

@@ -116,6 +116,13 @@ impl Mall {
         Self { client, server: Some(server), data, database, settings, admin }
     }
 
+    /// A mall that somebody else has opened.
+    pub(crate) fn at(url: &str) -> Self {
+        let client = Client::new(url).unwrap();
+        let (data, settings) = (tempfile::tempdir().unwrap(), Vec::new());
+        Self { client, admin: None, server: None, data, database: None, settings }
+    }
+
     /// Opens it again, after it was stopped or killed, on the same data.
     pub(crate) async fn reopen(&mut self) {
         let opened = self.try_reopen(&[]).await;

@@ -213,7 +213,7 @@ impl Query {
         vec![
             Some(request.request_id.to_string()),
             request.idempotency_key.clone(),
-            request.traceparent.clone(),
+            request.trace.traceparent.clone(),
         ]
     }
 

@@ -9,7 +9,7 @@ use tracing::{debug, warn};
 use uuid::Uuid;
 
 use super::{Announced, Announcer};
-use crate::changes::{Change, Changed};
+use crate::changes::{Change, Changed, Traced};
 
 /// How many rows one message names. A server takes a megabyte by default.
 const ROWS: usize = 500;
@@ -31,6 +31,9 @@ struct Word {
     position: Position,
     /// Which rows changed; nothing if that cannot be said.
     rows: Option<Vec<Change>>,
+    /// What of it belongs to traces that are recorded; with the last part.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    traces: Vec<Traced>,
 }
 
 /// Tells others what is written here.
@@ -46,7 +49,8 @@ pub(super) async fn tell(announcer: &Announcer, announcements: &Announcements, m
             match announcements.say(&word).await {
                 Ok(()) => {}
                 Err(AnnounceError::TooLong) => {
-                    let short = Word { part: 0, last: true, rows: None, ..word };
+                    let short =
+                        Word { part: 0, last: true, rows: None, traces: Vec::new(), ..word };
                     if let Err(error) = announcements.say(&short).await {
                         warn!(error = &error as &dyn Error, "not announced");
                     }
@@ -70,6 +74,7 @@ fn words(announced: &Announced, by: Uuid) -> Vec<Word> {
         before: *before,
         position: changed.position,
         rows: Some(rows.to_vec()),
+        traces: if last { changed.traces.clone() } else { Vec::new() },
     };
     if changed.rows.is_empty() {
         return vec![word(0, true, &[])];
@@ -128,7 +133,7 @@ struct Heard {
 
 impl Speakers {
     fn hear(&mut self, word: Word) -> Option<Said> {
-        let Word { by, part, last, before, position, rows } = word;
+        let Word { by, part, last, before, position, rows, traces } = word;
         let before_this = self.0.remove(&by);
         let Some(rows) = rows else { return Some(Said::Unknown(position)) };
         let mut heard = match before_this {
@@ -139,7 +144,8 @@ impl Speakers {
         };
         heard.rows.extend(rows);
         if last {
-            return Some(Said::Changed(before, Arc::new(Changed { position, rows: heard.rows })));
+            let changed = Changed { position, rows: heard.rows, traces };
+            return Some(Said::Changed(before, Arc::new(changed)));
         }
         heard.part += 1;
         if self.0.len() >= SPEAKERS {
@@ -163,7 +169,9 @@ mod tests {
             position: Position(10),
             also: Vec::new(),
         };
-        let changed = Changed { position: Position(10), rows: (0..rows).map(row).collect() };
+        let traced = Traced { position: Position(10), traceparent: "of".into(), by: "by".into() };
+        let rows = (0..rows).map(row).collect();
+        let changed = Changed { position: Position(10), rows, traces: vec![traced] };
         Announced { before: Position(5), changed: Arc::new(changed) }
     }
 

@@ -36,6 +36,7 @@ pub(super) async fn what_is_written_is_what_is_read(test: TestLedger) {
         correlation_id: Uuid::now_v7(),
         causation_id: Some(Uuid::now_v7()),
         traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
+        tracestate: Some("rojo=00f067aa0ba902b7".to_owned()),
     };
     // Order of fields, spaces, escapes and big numbers are nobody's business.
     let payload = r#"{"z": 1, "a":"\u00fc'\"\\,{}[]", "big":12345678901234567890.5}"#;
