@@ -80,6 +80,7 @@ pub struct Subscription(
 pub const SHARED: &[&str] = &[
     "basketChanged",
     "botsChanged",
+    "historyChanged",
     "notificationSent",
     "orderChanged",
     "orderProgress",
