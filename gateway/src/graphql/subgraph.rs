@@ -4,7 +4,7 @@
 //! The executor can print that itself, but only of an old version of federation,
 //! whose directives it knows in part. Here it follows from what is there:
 //! whatever has an id of its own is an entity, and who a field is for is what
-//! [`rules`](crate::auth::rules) say.
+//! [`rules`] say.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
