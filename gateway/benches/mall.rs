@@ -641,12 +641,14 @@ async fn multiply_orders(database: &DatabaseConnection, stored: u64) {
     let templates = u64::try_from(one(database, templates).await).unwrap();
     let count = one(database, "SELECT count(*) FROM template").await;
     let known = u64::try_from(one(database, "SELECT count(*) FROM orders").await).unwrap();
-    for _ in 0..(stored - known).div_ceil(templates) {
+    // No copy has the number of one that was made before.
+    let copies = known.div_ceil(templates)..;
+    for (copy, _) in copies.zip(0..(stored - known).div_ceil(templates)) {
         let head = one(database, "SELECT position FROM ledger_head").await;
         // Characters that stand for chance alone: each copy has its own.
         let code: String = (0..4)
             .map(|place| {
-                let digit = usize::try_from(((head / count) >> (5 * place)) % 32).unwrap();
+                let digit = usize::try_from((copy >> (5 * place)) % 32).unwrap();
                 char::from(b"0123456789abcdefghjkmnpqrstvwxyz"[digit])
             })
             .collect();

@@ -9,7 +9,10 @@ use std::{
 };
 
 use clap::Args;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{
+    Serialize,
+    de::{DeserializeOwned, IntoDeserializer, value},
+};
 
 use super::TokenArgs;
 use crate::client::{
@@ -217,6 +220,13 @@ pub(super) fn table<const N: usize>(header: [&str; N], rows: &[[String; N]]) -> 
         line(row.each_ref().map(String::as_str));
     }
     text
+}
+
+/// A state as people write it, in whatever case.
+pub(super) fn word<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    let name = text.to_ascii_uppercase();
+    let name: value::StrDeserializer<'_, value::Error> = name.as_str().into_deserializer();
+    T::deserialize(name).map_err(|error| error.to_string().to_ascii_lowercase())
 }
 
 /// A state as people write it: the schema's name, in lower case.

@@ -4,9 +4,8 @@ use std::{fmt::Write as _, process::ExitCode};
 
 use clap::{Args, Subcommand};
 use mallbots_domain::ordering::OrderStatus;
-use serde::{Deserialize, de::IntoDeserializer};
 
-use super::asking::{AskError, Mall, MallArgs, Paged, ended, lower, table, tame};
+use super::asking::{AskError, Mall, MallArgs, Paged, ended, lower, table, tame, word};
 use crate::client::{
     details::{
         OrderDetails, OrderFilter, OrderSort, OrderSummary, StatusCount, order, order_counts,
@@ -82,7 +81,7 @@ pub struct FilterArgs {
 
     /// Those in this state: pending, approved, rejected, `in_progress`, ready,
     /// completed or canceled; may be given several times
-    #[arg(long, value_name = "STATE", value_parser = status)]
+    #[arg(long, value_name = "STATE", value_parser = word::<OrderStatus>)]
     pub status: Vec<OrderStatus>,
 
     /// Those placed at this moment or later
@@ -148,13 +147,6 @@ pub struct ShowArgs {
     #[expect(missing_docs, reason = "clap would take it for the command's own description")]
     #[command(flatten)]
     pub mall: MallArgs,
-}
-
-fn status(text: &str) -> Result<OrderStatus, String> {
-    let name = text.to_ascii_uppercase();
-    let of_name: serde::de::value::StrDeserializer<'_, serde::de::value::Error> =
-        name.as_str().into_deserializer();
-    OrderStatus::deserialize(of_name).map_err(|error| error.to_string().to_ascii_lowercase())
 }
 
 impl FilterArgs {
@@ -281,9 +273,9 @@ mod tests {
 
     #[test]
     fn states_are_named_as_people_write() {
-        assert_eq!(status("in_progress"), Ok(OrderStatus::InProgress));
-        assert_eq!(status("READY"), Ok(OrderStatus::Ready));
-        let fault = status("lost").unwrap_err();
+        assert_eq!(word::<OrderStatus>("in_progress"), Ok(OrderStatus::InProgress));
+        assert_eq!(word::<OrderStatus>("READY"), Ok(OrderStatus::Ready));
+        let fault = word::<OrderStatus>("lost").unwrap_err();
         assert!(fault.contains("pending") && fault.contains("canceled"), "{fault}");
     }
 }

@@ -5,10 +5,9 @@ use std::{fmt::Write as _, process::ExitCode, time::Duration};
 use clap::{Args, Subcommand};
 use mallbots_domain::saga::SagaState;
 use mallbots_projections::sagas::SagaStepState;
-use serde::{Deserialize, de::IntoDeserializer};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::asking::{AskError, Mall, MallArgs, Paged, ended, lower, table, tame};
+use super::asking::{AskError, Mall, MallArgs, Paged, ended, lower, table, tame, word};
 use crate::client::details::{SagaDetails, SagaStep, retry_saga, saga, sagas};
 
 /// What can be done with sagas.
@@ -68,7 +67,7 @@ Exit codes:
 pub struct ListArgs {
     /// Only those in this state: running, compensating, completed, compensated
     /// or stuck; may be given several times
-    #[arg(long, value_name = "STATE", value_parser = state)]
+    #[arg(long, value_name = "STATE", value_parser = word::<SagaState>)]
     pub state: Vec<SagaState>,
 
     /// Only those that wait for an operator
@@ -106,13 +105,6 @@ pub struct RetryArgs {
     #[expect(missing_docs, reason = "clap would take it for the command's own description")]
     #[command(flatten)]
     pub mall: MallArgs,
-}
-
-fn state(text: &str) -> Result<SagaState, String> {
-    let name = text.to_ascii_uppercase();
-    let of_name: serde::de::value::StrDeserializer<'_, serde::de::value::Error> =
-        name.as_str().into_deserializer();
-    SagaState::deserialize(of_name).map_err(|error| error.to_string().to_ascii_lowercase())
 }
 
 /// Does it, and tells how it ended.
