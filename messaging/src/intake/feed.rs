@@ -29,6 +29,7 @@ use super::{JetStream, Part};
 use crate::{
     consumer::chain,
     nats::{Connection, Nats},
+    ranges::Range,
     retry::Backoff,
     streams::{Durable, StreamOptions, StreamsError, ensure_consumer},
     wire::{self, Decoded},
@@ -201,7 +202,7 @@ pub(super) fn join(
             (brought.boxed(), seat)
         }
         Part::Range(number) => {
-            let shared = share(jetstream, part, number, behind);
+            let shared = share(jetstream, number, behind);
             let seat = shared.floor.seat(behind);
             let queue = shared.brought.subscribe();
             let brought = stream::unfold((queue, shared), |(mut queue, shared)| async {
@@ -219,7 +220,7 @@ pub(super) fn join(
 }
 
 /// The feed of a range, begun by the first who asks for it.
-fn share(jetstream: &JetStream, part: Part, number: u8, behind: Position) -> Arc<Shared> {
+fn share(jetstream: &JetStream, number: u8, behind: Position) -> Arc<Shared> {
     let Feeds { owner, ranges } = &jetstream.feeds;
     let mut ranges = ranges.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(shared) = ranges.get(&number).and_then(Weak::upgrade) {
@@ -227,7 +228,7 @@ fn share(jetstream: &JetStream, part: Part, number: u8, behind: Position) -> Arc
     }
     let durable = Durable {
         name: format!("post-{}-{number}", owner.simple()),
-        subjects: wire::subjects_of(&part.range()),
+        subjects: wire::subjects_of(&Range::number(number)),
         behind,
         forgotten_after: Some(FORGOTTEN),
     };
