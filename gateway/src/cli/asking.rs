@@ -55,6 +55,22 @@ pub struct Paged {
     pub all: bool,
 }
 
+impl Paged {
+    /// Everything.
+    pub(super) const ALL: Self = Self { limit: u32::MAX, all: true };
+}
+
+/// Which one thing is shown.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct ShowArgs {
+    /// Which
+    #[arg(value_name = "ID")]
+    pub id: String,
+
+    #[command(flatten)]
+    pub mall: MallArgs,
+}
+
 /// How many things the mall tells at once.
 const LONGEST_PAGE: u32 = 100;
 

@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::asking::{AskError, Mall, MallArgs, ended, table};
+use super::asking::{AskError, Mall, MallArgs, ShowArgs, ended, table};
 use crate::{
     client::operating::{
         DeadLetter, dead_letter, dead_letters, discard_dead_letter, retry_dead_letter,
@@ -105,18 +105,6 @@ pub struct ListArgs {
     /// Only what is about this
     #[arg(long)]
     pub key: Option<String>,
-
-    #[expect(missing_docs, reason = "clap would take it for the command's own description")]
-    #[command(flatten)]
-    pub mall: MallArgs,
-}
-
-/// Which is shown.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
-pub struct ShowArgs {
-    /// Which
-    #[arg(value_name = "ID")]
-    pub id: String,
 
     #[expect(missing_docs, reason = "clap would take it for the command's own description")]
     #[command(flatten)]

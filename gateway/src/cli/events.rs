@@ -9,14 +9,12 @@ use std::{
 
 use clap::Args;
 
-use super::asking::{AskError, Mall, MallArgs, ended, position, tame};
+use super::asking::{AskError, Mall, MallArgs, Paged, ended, position, tame};
 use crate::client::{
     Backoff,
     details::{Event, EventEdge, history, history_changed},
 };
 
-/// How many are asked for at once.
-const PAGE: u32 = 100;
 /// How long a mall may be away before who follows it gives up.
 const FOLLOWED_FOR: Duration = Duration::from_hours(24);
 
@@ -61,16 +59,8 @@ pub async fn command(args: &EventsArgs) -> ExitCode {
 
 async fn list(args: &EventsArgs) -> Result<bool, AskError> {
     let mall = Mall::of(&args.mall)?;
-    let mut events: Vec<Event> = Vec::new();
-    let mut after = None;
-    loop {
-        let page = mall.ask(&history(&args.id, PAGE, after.as_deref())).await?;
-        events.extend(page.edges.into_iter().map(|edge| edge.node));
-        after = page.page_info.end_cursor;
-        if !page.page_info.has_next_page || after.is_none() {
-            break;
-        }
-    }
+    let page = |first, after: Option<String>| history(&args.id, first, after.as_deref());
+    let events = mall.pages(Paged::ALL, page).await?;
     mall.tell(&events, |events| events.iter().map(in_words).collect())?;
     Ok(true)
 }

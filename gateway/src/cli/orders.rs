@@ -5,7 +5,7 @@ use std::{fmt::Write as _, process::ExitCode};
 use clap::{Args, Subcommand};
 use mallbots_domain::ordering::OrderStatus;
 
-use super::asking::{AskError, Mall, MallArgs, Paged, ended, lower, table, tame, word};
+use super::asking::{AskError, Mall, MallArgs, Paged, ShowArgs, ended, lower, table, tame, word};
 use crate::client::{
     details::{
         OrderDetails, OrderFilter, OrderSort, OrderSummary, StatusCount, order, order_counts,
@@ -131,18 +131,6 @@ pub struct CountsArgs {
     #[expect(missing_docs, reason = "clap would take it for the command's own description")]
     #[command(flatten)]
     pub filter: FilterArgs,
-
-    #[expect(missing_docs, reason = "clap would take it for the command's own description")]
-    #[command(flatten)]
-    pub mall: MallArgs,
-}
-
-/// Which is shown.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
-pub struct ShowArgs {
-    /// Which
-    #[arg(value_name = "ID")]
-    pub id: String,
 
     #[expect(missing_docs, reason = "clap would take it for the command's own description")]
     #[command(flatten)]

@@ -7,7 +7,7 @@ use mallbots_domain::saga::SagaState;
 use mallbots_projections::sagas::SagaStepState;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::asking::{AskError, Mall, MallArgs, Paged, ended, lower, table, tame, word};
+use super::asking::{AskError, Mall, MallArgs, Paged, ShowArgs, ended, lower, table, tame, word};
 use crate::client::details::{SagaDetails, SagaStep, retry_saga, saga, sagas};
 
 /// What can be done with sagas.
@@ -77,18 +77,6 @@ pub struct ListArgs {
     #[expect(missing_docs, reason = "clap would take it for the command's own description")]
     #[command(flatten)]
     pub paged: Paged,
-
-    #[expect(missing_docs, reason = "clap would take it for the command's own description")]
-    #[command(flatten)]
-    pub mall: MallArgs,
-}
-
-/// Which is shown.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
-pub struct ShowArgs {
-    /// Which
-    #[arg(value_name = "ID")]
-    pub id: String,
 
     #[expect(missing_docs, reason = "clap would take it for the command's own description")]
     #[command(flatten)]

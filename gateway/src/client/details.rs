@@ -355,25 +355,14 @@ fn json_in_text<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Value, D::E
     Ok(serde_json::from_str(&text).unwrap_or(Value::String(text)))
 }
 
-/// Events with their places.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Events {
-    /// What happened, in order.
-    pub edges: Vec<EventEdge>,
-    /// What is behind it.
-    pub page_info: super::operating::PageInfo,
-}
-
-const EVENT: &str = "cursor node { id position version name at actor payload \
-     cause { id name stream } }";
+const EVENT: &str = "id position version name at actor payload cause { id name stream }";
 
 /// A page of what happened to something, from the beginning.
-pub fn history(id: &str, first: u32, after: Option<&str>) -> Operation<Events> {
+pub fn history(id: &str, first: u32, after: Option<&str>) -> Operation<Page<Event>> {
     let document = format!(
         "query history($id: ID!, $first: Int!, $after: Cursor) \
          {{ history(id: $id, first: $first, after: $after) \
-         {{ edges {{ {EVENT} }} pageInfo {{ hasNextPage endCursor }} }} }}"
+         {{ nodes {{ {EVENT} }} pageInfo {{ hasNextPage endCursor }} }} }}"
     );
     Operation::query("history", &document, json!({ "id": id, "first": first, "after": after }))
 }
@@ -382,7 +371,7 @@ pub fn history(id: &str, first: u32, after: Option<&str>) -> Operation<Events> {
 pub fn history_changed(id: &str, after: Option<&str>) -> Operation<EventEdge> {
     let document = format!(
         "subscription historyChanged($id: ID!, $after: Cursor) \
-         {{ historyChanged(id: $id, after: $after) {{ {EVENT} }} }}"
+         {{ historyChanged(id: $id, after: $after) {{ cursor node {{ {EVENT} }} }} }}"
     );
     Operation::subscription("historyChanged", &document, json!({ "id": id, "after": after }))
 }
