@@ -32,7 +32,7 @@ use crate::{
     sql::{self, Arg, Sql},
     tail::Tail,
     timers::Alarms,
-    trace::{Span, SpanKind},
+    trace::SpanKind,
     turns::Turns,
     upcast::Upcasters,
 };
@@ -311,8 +311,7 @@ impl Ledger {
         states: Vec<NewState>,
         basis: Basis,
     ) -> Result<Appended, AppendError> {
-        let parent = append.metadata.traceparent.as_deref();
-        let mut span = Span::follow(parent, SpanKind::Client, || "append");
+        let mut span = append.metadata.follow(SpanKind::Client, || "append");
         if span.is_recording() {
             span.set("db.system.name", self.inner.database.kind.system_name());
             span.set("db.operation.name", "append");

@@ -1,12 +1,12 @@
 //! What the ledger holds.
 
-use std::{fmt, sync::Arc};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use mallbots_domain::id::AnyId;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::trace;
+use crate::trace::{self, Place, Span, SpanKind};
 
 /// A place in the whole history: 1 for the first message, then one more for
 /// each, without gaps and in commit order. Zero is before everything.
@@ -104,6 +104,18 @@ impl Metadata {
             tracestate: self.tracestate.clone(),
         }
     }
+
+    /// A span that follows from it, if its trace is recorded.
+    #[must_use]
+    pub fn follow<N: Into<Cow<'static, str>>>(
+        &self,
+        kind: SpanKind,
+        name: impl FnOnce() -> N,
+    ) -> Span {
+        let traceparent = self.traceparent.as_deref();
+        let place = |traceparent| Place { traceparent, tracestate: self.tracestate.as_deref() };
+        Span::follow(traceparent.map(place), kind, name)
+    }
 }
 
 /// A message as the ledger has it.
@@ -147,6 +159,30 @@ impl Recorded {
     #[must_use]
     pub fn traceparent(&self) -> Option<&str> {
         trace::find(&self.metadata).map(|place| &self.metadata[place])
+    }
+
+    /// What systems along its trace have to say to each other, if anything.
+    #[must_use]
+    pub fn tracestate(&self) -> Option<String> {
+        // Few have one, and only they are worth being parsed.
+        let has_state = self.metadata.contains("\"tracestate\"");
+        has_state.then(|| self.metadata().ok()).flatten()?.tracestate
+    }
+
+    /// A span that follows from it, if its trace is recorded.
+    #[must_use]
+    pub fn follow<N: Into<Cow<'static, str>>>(
+        &self,
+        kind: SpanKind,
+        name: impl FnOnce() -> N,
+    ) -> Span {
+        let is_recorded = |text: &&str| trace::is_on() && trace::is_sampled(text);
+        let Some(traceparent) = self.traceparent().filter(is_recorded) else {
+            return Span::none();
+        };
+        let tracestate = self.tracestate();
+        let place = Place { traceparent, tracestate: tracestate.as_deref() };
+        Span::follow(Some(place), kind, name)
     }
 
     /// Lets what follows from it follow from another span of its trace.

@@ -26,6 +26,9 @@ pub trait Recording: Send + Sync {
     /// The W3C trace context of what follows from it.
     fn traceparent(&self) -> String;
 
+    /// What systems along the trace have to say to each other, if anything.
+    fn tracestate(&self) -> Option<String>;
+
     /// Says what else led to it, by its trace context.
     fn link(&mut self, traceparent: &str);
 
@@ -43,8 +46,23 @@ pub struct New<'a> {
     pub name: Cow<'static, str>,
     /// Its role between processes.
     pub kind: SpanKind,
-    /// The trace context of what it follows from. It begins a trace without.
-    pub parent: Option<&'a str>,
+    /// What it follows from. It begins a trace without.
+    pub parent: Option<Place<'a>>,
+}
+
+/// Where in a trace something is, as W3C writes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place<'a> {
+    /// The trace, the span, and whether it is recorded.
+    pub traceparent: &'a str,
+    /// What systems along the trace have to say to each other.
+    pub tracestate: Option<&'a str>,
+}
+
+impl<'a> From<&'a str> for Place<'a> {
+    fn from(traceparent: &'a str) -> Self {
+        Self { traceparent, tracestate: None }
+    }
 }
 
 /// The role of a span between processes.
@@ -135,9 +153,9 @@ impl Span {
     /// What somebody outside asks for: part of the trace they are in, if that
     /// is recorded; else the beginning of one, if chance will have it.
     #[must_use]
-    pub fn enter(parent: Option<&str>, name: impl Into<Cow<'static, str>>) -> Self {
+    pub fn enter(parent: Option<Place<'_>>, name: impl Into<Cow<'static, str>>) -> Self {
         let Some(tracer) = TRACER.get() else { return Self(None) };
-        if !parent.map_or_else(|| tracer.samples(), is_sampled) {
+        if !parent.map_or_else(|| tracer.samples(), |parent| is_sampled(parent.traceparent)) {
             return Self(None);
         }
         Self::start(&**tracer, name.into(), SpanKind::Server, parent)
@@ -147,12 +165,12 @@ impl Span {
     /// is only made then.
     #[must_use]
     pub fn follow<N: Into<Cow<'static, str>>>(
-        parent: Option<&str>,
+        parent: Option<Place<'_>>,
         kind: SpanKind,
         name: impl FnOnce() -> N,
     ) -> Self {
         match (TRACER.get(), parent) {
-            (Some(tracer), Some(parent)) if is_sampled(parent) => {
+            (Some(tracer), Some(parent)) if is_sampled(parent.traceparent) => {
                 Self::start(&**tracer, name().into(), kind, Some(parent))
             }
             _ => Self(None),
@@ -182,7 +200,7 @@ impl Span {
         tracer: &dyn Tracer,
         name: Cow<'static, str>,
         kind: SpanKind,
-        parent: Option<&str>,
+        parent: Option<Place<'_>>,
     ) -> Self {
         Self(Some(tracer.start(New { name, kind, parent })))
     }
@@ -197,6 +215,12 @@ impl Span {
     #[must_use]
     pub fn traceparent(&self) -> Option<String> {
         self.0.as_ref().map(|span| span.traceparent())
+    }
+
+    /// What systems along its trace have to say to each other, if anything.
+    #[must_use]
+    pub fn tracestate(&self) -> Option<String> {
+        self.0.as_ref()?.tracestate()
     }
 
     /// Says what else led to it, by its trace context.
@@ -373,8 +397,9 @@ mod tests {
     #[test]
     fn without_a_tracer_there_are_no_spans() {
         let made = || -> &'static str { panic!("nobody asked") };
-        assert!(!Span::follow(Some(PARENT), SpanKind::Internal, made).is_recording());
-        assert!(!Span::enter(Some(PARENT), "query").is_recording());
+        let parent = Some(Place::from(PARENT));
+        assert!(!Span::follow(parent, SpanKind::Internal, made).is_recording());
+        assert!(!Span::enter(parent, "query").is_recording());
         assert!(!Span::about([PARENT], SpanKind::Consumer, "project").is_recording());
     }
 }

@@ -42,6 +42,8 @@ mod media;
 
 mod parameters;
 
+mod exchange;
+
 mod http;
 
 mod heard;
@@ -111,6 +113,9 @@ impl Default for TransportSettings {
     }
 }
 
+/// Where GraphQL is spoken.
+const PATH: &str = "/graphql";
+
 /// What every transport needs.
 #[derive(Debug)]
 struct Door {
@@ -133,5 +138,5 @@ pub fn router(
     sockets: TaskTracker,
 ) -> Router {
     let door = Arc::new(Door { pipeline, settings, closing, sockets });
-    Router::new().route("/graphql", any(http::answer)).with_state(door)
+    Router::new().route(PATH, any(http::answer)).with_state(door)
 }

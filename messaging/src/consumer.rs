@@ -958,7 +958,7 @@ async fn attempt<H: Handler>(
 /// The span of one try. What the handler writes follows from it.
 fn processed(delivery: &mut Delivery, message: &Arc<Recorded>) -> Span {
     let name = || format!("process {}", message.name);
-    let mut span = Span::follow(message.traceparent(), SpanKind::Consumer, name);
+    let mut span = message.follow(SpanKind::Consumer, name);
     if let Some(traceparent) = span.traceparent() {
         span.set("messaging.operation.name", "process");
         span.set("messaging.operation.type", "process");

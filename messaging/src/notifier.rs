@@ -20,7 +20,7 @@ use mallbots_domain::{
 use mallbots_eventstore::{
     ledger::Ledger,
     message::{MessageKind, Metadata, Recorded},
-    trace::{self, Span, SpanKind},
+    trace::{self, SpanKind},
 };
 use sha2::Sha256;
 use tracing::info;
@@ -83,8 +83,7 @@ impl Webhook {
         now: i64,
         asked: &Metadata,
     ) -> anyhow::Result<()> {
-        let parent = asked.traceparent.as_deref();
-        let mut span = Span::follow(parent, SpanKind::Client, || "POST");
+        let mut span = asked.follow(SpanKind::Client, || "POST");
         if span.is_recording() {
             span.set("http.request.method", "POST");
             span.set("server.address", self.url.host_str().unwrap_or_default().to_owned());

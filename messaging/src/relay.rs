@@ -563,7 +563,7 @@ struct UnderWay {
 /// follows from it.
 fn published(message: &Recorded, encoded: &mut Encoded) -> Span {
     let name = || format!("publish {}", message.name);
-    let mut span = Span::follow(message.traceparent(), SpanKind::Producer, name);
+    let mut span = message.follow(SpanKind::Producer, name);
     if let Some(traceparent) = span.traceparent() {
         wire::put_trace(&mut encoded.headers, &traceparent);
         span.set("messaging.operation.name", "publish");

@@ -137,8 +137,7 @@ enum Heard {
 impl Heard {
     /// A span of what the saga makes of it, and what is recorded with that.
     fn traced(&self, metadata: Metadata) -> (Span, Metadata) {
-        let parent = metadata.traceparent.as_deref();
-        let mut span = Span::follow(parent, SpanKind::Internal, || "saga step");
+        let mut span = metadata.follow(SpanKind::Internal, || "saga step");
         if !span.is_recording() {
             return (span, metadata);
         }

@@ -154,10 +154,7 @@ fn headers(message: &Recorded, previous: Position) -> HeaderMap {
     headers.insert(METADATA, value(&one_line(&message.metadata)));
     if let Some(traceparent) = message.traceparent() {
         put_trace(&mut headers, traceparent);
-        // Few have one, and only they are worth being parsed.
-        let has_state = message.metadata.contains("\"tracestate\"");
-        let metadata = has_state.then(|| message.metadata().ok()).flatten();
-        if let Some(tracestate) = metadata.and_then(|metadata| metadata.tracestate) {
+        if let Some(tracestate) = message.tracestate() {
             headers.insert(TRACESTATE, value(&one_line(&tracestate)));
         }
     }

@@ -57,6 +57,9 @@ pub struct Traced {
     pub position: Position,
     /// The trace context that it was recorded with.
     pub traceparent: String,
+    /// What systems along the trace have to say to each other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tracestate: Option<String>,
     /// That of the commit it was taken in with.
     pub by: String,
 }

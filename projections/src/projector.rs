@@ -396,8 +396,8 @@ impl Projector {
             self.arrived(end, Vec::new(), Vec::new());
             return Ok(());
         }
-        let traced = self.traced(messages);
-        let mut span = self.span(&traced, batch.events.len());
+        let mut traces = self.traced(messages);
+        let mut span = self.span(&traces, batch.events.len());
         let moved: Vec<u8> = if all { behind } else { batch.partitions.iter().copied().collect() };
 
         let began = Instant::now();
@@ -416,12 +416,10 @@ impl Projector {
             self.tally.delay.record(seconds_since(first.recorded_at, self.clock.now()));
         }
         self.tally.rows.increment(u64::try_from(changes.len()).unwrap_or(u64::MAX));
-        let traces = traced.into_iter().map(|(position, traceparent)| Traced {
-            position,
-            traceparent,
-            by: by.clone(),
-        });
-        self.committed(&moved, end, changes, traces.collect());
+        for traced in &mut traces {
+            traced.by.clone_from(&by);
+        }
+        self.committed(&moved, end, changes, traces);
         Ok(())
     }
 
@@ -445,8 +443,9 @@ impl Projector {
     }
 
     /// The events of a batch that belong to traces that are recorded; the last,
-    /// if they are many, for all of them are announced with what changed.
-    fn traced(&self, messages: &[Arc<Recorded>]) -> Vec<(Position, String)> {
+    /// if they are many, for all of them are announced with what changed. The
+    /// commit they are taken in with is still to come.
+    fn traced(&self, messages: &[Arc<Recorded>]) -> Vec<Traced> {
         if !trace::is_on() {
             return Vec::new();
         }
@@ -454,15 +453,20 @@ impl Projector {
         let sampled = events.rev().filter(|message| !self.checkpoints.covers(message));
         let sampled = sampled.filter_map(|message| {
             let traceparent = message.traceparent().filter(|text| trace::is_sampled(text))?;
-            Some((message.position, traceparent.to_owned()))
+            Some(Traced {
+                position: message.position,
+                traceparent: traceparent.to_owned(),
+                tracestate: message.tracestate(),
+                by: String::new(),
+            })
         });
         sampled.take(TRACED).collect()
     }
 
     /// The span of a batch: it is about several things at once, so it is part
     /// of none of their traces, and linked to all of them.
-    fn span(&self, traced: &[(Position, String)], events: usize) -> Span {
-        let things = traced.iter().map(|(_, traceparent)| &**traceparent);
+    fn span(&self, traces: &[Traced], events: usize) -> Span {
+        let things = traces.iter().map(|traced| &*traced.traceparent);
         let mut span = Span::about(things, SpanKind::Consumer, "project");
         span.set("messaging.operation.name", "project");
         span.set("messaging.operation.type", "process");

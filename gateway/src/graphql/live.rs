@@ -17,7 +17,7 @@ use mallbots_domain::id::{AnyId, EntityId};
 use mallbots_eventstore::{
     ledger::Ledger,
     message::{MessageKind, Recorded, Version},
-    trace::{Span, SpanKind},
+    trace::{Place, Span, SpanKind},
 };
 use mallbots_projections::{
     changes::{Change, Changed, Heard},
@@ -98,7 +98,9 @@ impl Live {
     fn follows(&self, announced: &Changed, position: i64) {
         let Some(traced) = announced.traced(position) else { return };
         let name = || format!("push {}", self.field);
-        let mut span = Span::follow(Some(&traced.traceparent), SpanKind::Producer, name);
+        let (traceparent, tracestate) = (&*traced.traceparent, traced.tracestate.as_deref());
+        let place = Place { traceparent, tracestate };
+        let mut span = Span::follow(Some(place), SpanKind::Producer, name);
         span.link(&traced.by);
         span.set("graphql.operation.type", "subscription");
         span.set("position", position);

@@ -9,7 +9,7 @@ use mallbots_eventstore::{
     answers::IdempotencyKey,
     error::{CommandError, Refusal, StoreError},
     message,
-    trace::{Span, SpanKind},
+    trace::SpanKind,
     unit::{Creation, Unit},
 };
 use mallbots_projections::{reads::ReadError, rebuild::RebuildError};
@@ -58,7 +58,7 @@ where
     let ledger = &ctx.services().ledger;
     let mut metadata = ctx.metadata();
     let name = || format!("command {}", ctx.field().name());
-    let mut span = Span::follow(metadata.traceparent.as_deref(), SpanKind::Internal, name);
+    let mut span = metadata.follow(SpanKind::Internal, name);
     metadata.traceparent = span.traceparent().or(metadata.traceparent);
     let committed = ledger.transact_once(&metadata, key.as_ref(), work).await;
     match &committed {

@@ -9,12 +9,13 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
+    str::FromStr,
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
 use anyhow::{Context as _, ensure};
-use mallbots_eventstore::trace::{self, New, Recording, Value};
+use mallbots_eventstore::trace::{self, New, Place, Recording, Value};
 use opentelemetry::{
     Context, KeyValue, SpanId, TraceFlags, TraceId,
     trace::{
@@ -121,10 +122,12 @@ impl trace::Tracer for Spans {
     }
 }
 
-fn context_of(traceparent: &str) -> Option<SpanContext> {
+fn context_of(Place { traceparent, tracestate }: Place<'_>) -> Option<SpanContext> {
     let (trace, span) = trace::ids(traceparent)?;
     let (trace, span) = (TraceId::from_hex(trace).ok()?, SpanId::from_hex(span).ok()?);
-    Some(SpanContext::new(trace, span, TraceFlags::SAMPLED, true, TraceState::NONE))
+    // One that cannot be read is passed on by messages, but means nothing here.
+    let state = tracestate.and_then(|text| TraceState::from_str(text).ok()).unwrap_or_default();
+    Some(SpanContext::new(trace, span, TraceFlags::SAMPLED, true, state))
 }
 
 /// A span; it ends when it is dropped.
@@ -136,8 +139,13 @@ impl Recording for Recorded {
         format!("00-{}-{}-01", context.trace_id(), context.span_id())
     }
 
+    fn tracestate(&self) -> Option<String> {
+        let state = self.0.span_context().trace_state().header();
+        (!state.is_empty()).then_some(state)
+    }
+
     fn link(&mut self, traceparent: &str) {
-        if let Some(context) = context_of(traceparent) {
+        if let Some(context) = context_of(traceparent.into()) {
             self.0.add_link(context, Vec::new());
         }
     }
@@ -260,9 +268,11 @@ mod tests {
         let spans = Spans { tracer: provider.tracer("test"), ratio: 0.0 };
         assert!(!spans.samples());
         let kind = trace::SpanKind::Consumer;
-        let mut span = spans.start(New { name: "process".into(), kind, parent: Some(PARENT) });
+        let parent = Some(Place { traceparent: PARENT, tracestate: Some("mall=robots,other=1") });
+        let mut span = spans.start(New { name: "process".into(), kind, parent });
         let traceparent = span.traceparent();
         assert!(trace::is_traceparent(&traceparent) && trace::is_sampled(&traceparent));
+        assert_eq!(span.tracestate().as_deref(), Some("mall=robots,other=1"));
         span.link(&PARENT.replace("b7-", "b8-"));
         span.set("position", 7_i64.into());
         span.fail("poison".into());
@@ -272,6 +282,7 @@ mod tests {
         let (trace, parent) = trace::ids(PARENT).unwrap();
         assert_eq!(span.span_context.trace_id().to_string(), trace);
         assert_eq!(span.parent_span_id.to_string(), parent);
+        assert_eq!(span.span_context.trace_state().get("mall"), Some("robots"));
         assert_eq!(trace::ids(&traceparent).unwrap().1, span.span_context.span_id().to_string());
         assert_eq!(span.links.links[0].span_context.span_id().to_string(), "00f067aa0ba902b8");
         assert_eq!(span.status, Status::error("poison"));

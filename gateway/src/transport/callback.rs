@@ -13,6 +13,7 @@ use std::{sync::Arc, time::Duration};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream::BoxStream};
+use mallbots_eventstore::trace::{Span, SpanKind};
 use reqwest::{Client, Url, redirect::Policy};
 use serde::Deserialize;
 use serde_json::json;
@@ -24,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 use uuid::Uuid;
 
-use super::{pipeline::Parameters, reply::Reply, sharing::Sent};
+use super::{context::CallerTrace, pipeline::Parameters, reply::Reply, sharing::Sent};
 use crate::{
     auth::{Caller, Role, Roles},
     error::{ClientError, ErrorCode},
@@ -70,7 +71,14 @@ impl Callbacks {
     }
 
     /// The line to a router that has confirmed that it wants to be called.
-    pub(super) async fn open(&self, asked: Asked, caller: &Caller) -> Result<Line, ClientError> {
+    /// What it is told from then on is part of the trace it asked within, or of
+    /// that of what led to an item.
+    pub(super) async fn open(
+        &self,
+        asked: Asked,
+        caller: &Caller,
+        trace: &CallerTrace,
+    ) -> Result<Line, ClientError> {
         let refused = |message: &str| ClientError::new(ErrorCode::BadRequest, message);
         if !caller.rights().roles.meets(Roles::of(&[Role::Router, Role::Admin])) {
             let message = "subscriptions by callback are for routers";
@@ -97,8 +105,9 @@ impl Callbacks {
             every => Some(Duration::from_millis(every.clamp(HEARTBEATS.0, HEARTBEATS.1))),
         };
         let (client, id, verifier) = (self.client.clone(), asked.id, asked.verifier);
-        let line = Line { client, url, id, verifier, heartbeat, _place: place };
-        if line.say("check", &[]).await {
+        let trace = trace.clone();
+        let line = Line { client, url, id, verifier, heartbeat, trace, _place: place };
+        if line.call("check", &[], &line.trace).await {
             Ok(line)
         } else {
             Err(refused("callbackUrl did not confirm that it wants to be called"))
@@ -147,6 +156,8 @@ pub(super) struct Line {
     id: String,
     verifier: String,
     heartbeat: Option<Duration>,
+    /// The trace that it was asked for in.
+    trace: CallerTrace,
     /// Given back when the subscription ends.
     _place: OwnedSemaphorePermit,
 }
@@ -168,12 +179,13 @@ impl Line {
                     let error = ClientError::new(ErrorCode::Unavailable, "the server is going away");
                     break Reply::refused(error, Vec::new(), request_id).sent().refusal;
                 }
-                () = tick(&mut heartbeat) => self.say("check", &[]).await,
+                // Whether somebody still listens is no part of what was asked for.
+                () = tick(&mut heartbeat) => self.say("check", &[], &CallerTrace::default()).await.is_ok(),
                 reply = replies.next() => match reply {
                     None => break None,
                     Some(sent) => match &sent.refusal {
                         Some(errors) => break Some(errors.clone()),
-                        None => self.say("next", &[b",\"payload\":", &sent.payload]).await,
+                        None => self.next(&sent).await,
                     },
                 },
             };
@@ -183,15 +195,50 @@ impl Line {
         };
         let errors: Option<Bytes> = errors;
         match &errors {
-            Some(errors) => self.say("complete", &[b",\"errors\":", errors]).await,
-            None => self.say("complete", &[]).await,
+            Some(errors) => self.call("complete", &[b",\"errors\":", errors], &self.trace).await,
+            None => self.call("complete", &[], &self.trace).await,
         };
     }
 
-    /// Sends a message, and tells whether the router wants more of them: 404
-    /// says that it knows nothing of the subscription, everything but success
-    /// is as good as that.
-    async fn say(&self, action: &str, rest: &[&[u8]]) -> bool {
+    /// Tells an item, within the trace of what led to it.
+    async fn next(&self, sent: &Sent) -> bool {
+        let trace = sent.trace.as_ref().unwrap_or(&self.trace);
+        self.call("next", &[b",\"payload\":", &sent.payload], trace).await
+    }
+
+    /// Sends a message that follows from something, and tells whether the
+    /// router wants more of them.
+    async fn call(&self, action: &'static str, rest: &[&[u8]], follows: &CallerTrace) -> bool {
+        let mut span = Span::follow(follows.place(), SpanKind::Client, || "POST");
+        if span.is_recording() {
+            span.set("http.request.method", "POST");
+            span.set("server.address", self.url.host_str().unwrap_or_default().to_owned());
+            span.set("server.port", i64::from(self.url.port_or_known_default().unwrap_or(0)));
+            span.set("callback.action", action);
+        }
+        let trace = CallerTrace::of_span(&span);
+        let said = self.say(action, rest, trace.as_ref().unwrap_or(follows)).await;
+        match said {
+            Ok(status) | Err(Some(status)) => {
+                span.set("http.response.status_code", i64::from(status.as_u16()));
+                if !status.is_success() {
+                    span.fail(status.as_str().to_owned());
+                }
+            }
+            Err(None) => span.fail("unreachable"),
+        }
+        said.is_ok()
+    }
+
+    /// Sends a message within a trace. What the router answers, if it wants more
+    /// of them: 404 says that it knows nothing of the subscription, everything
+    /// but success is as good as that. Nothing if it cannot be reached.
+    async fn say(
+        &self,
+        action: &str,
+        rest: &[&[u8]],
+        trace: &CallerTrace,
+    ) -> Result<StatusCode, Option<StatusCode>> {
         let head = json!({
             "kind": "subscription", "action": action, "id": self.id, "verifier": self.verifier,
         });
@@ -204,17 +251,18 @@ impl Line {
             .post(self.url.clone())
             .header("content-type", "application/json")
             .header(PROTOCOL, VERSION)
+            .headers(trace.headers())
             .body(body);
         match request.send().await {
-            Ok(response) if response.status().is_success() => true,
+            Ok(response) if response.status().is_success() => Ok(response.status()),
             Ok(response) => {
                 let is_gone = response.status() == StatusCode::NOT_FOUND;
                 debug!(action, status = response.status().as_u16(), is_gone, "a callback ends");
-                false
+                Err(Some(response.status()))
             }
             Err(error) => {
                 debug!(action, %error, "a callback cannot be reached");
-                false
+                Err(None)
             }
         }
     }
@@ -258,13 +306,14 @@ mod tests {
             "file:///etc/passwd",
             "https://b.example:8443/",
         ] {
+            let trace = CallerTrace::default();
             let asked = Asked {
                 callback_url: url.to_owned(),
                 id: "1".to_owned(),
                 verifier: "v".to_owned(),
                 heartbeat: 0,
             };
-            let refused = callbacks.open(asked, &Caller::developer()).await.unwrap_err();
+            let refused = callbacks.open(asked, &Caller::developer(), &trace).await.unwrap_err();
             assert!(refused.message.starts_with("callbackUrl is not"), "{url}: {refused:?}");
         }
         assert_eq!(callbacks.places.available_permits(), 1);
@@ -281,7 +330,8 @@ mod tests {
                 verifier: "v".to_owned(),
                 heartbeat: 0,
             };
-            let refused = callbacks.open(asked, &Caller::new("x", rights, None)).await;
+            let (caller, trace) = (Caller::new("x", rights, None), CallerTrace::default());
+            let refused = callbacks.open(asked, &caller, &trace).await;
             assert_eq!(refused.unwrap_err().code, ErrorCode::Forbidden, "{role}");
         }
     }

@@ -6,8 +6,8 @@ use std::{
 };
 
 use async_graphql::{Context, Value};
-use axum::http::{HeaderMap, HeaderName};
-use mallbots_eventstore::trace;
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use mallbots_eventstore::trace::{self, Place, Span};
 use uuid::Uuid;
 
 use super::{consistency::Token, part::Part};
@@ -119,6 +119,32 @@ impl CallerTrace {
     /// What stands beside a document, or in the payload of `connection_init`.
     pub(super) fn of_entries(entries: &serde_json::Map<String, serde_json::Value>) -> Self {
         Self::of(|name| entries.get(name.as_str())?.as_str())
+    }
+
+    /// That of what follows from a span, if it is recorded.
+    pub(super) fn of_span(span: &Span) -> Option<Self> {
+        let traceparent = span.traceparent();
+        traceparent.is_some().then(|| Self { traceparent, tracestate: span.tracestate() })
+    }
+
+    /// As it is told to whoever is called within it.
+    pub(super) fn headers(&self) -> HeaderMap {
+        let traceparent = self.traceparent.as_deref();
+        let said = [
+            (TRACEPARENT, traceparent.map(str::to_owned)),
+            (UBER_TRACE_ID, traceparent.and_then(trace::uber_trace_id)),
+            (TRACESTATE, self.tracestate.clone()),
+        ];
+        let values = said
+            .into_iter()
+            .filter_map(|(name, text)| Some((name, HeaderValue::try_from(text?).ok()?)));
+        values.collect()
+    }
+
+    /// As spans are told.
+    pub(super) fn place(&self) -> Option<Place<'_>> {
+        let traceparent = self.traceparent.as_deref()?;
+        Some(Place { traceparent, tracestate: self.tracestate.as_deref() })
     }
 
     /// This, unless there is none in it: then another.

@@ -28,6 +28,7 @@ use super::{
     callback::{self, Asked},
     context::{REQUEST_ID, RequestContext},
     cors, event_stream,
+    exchange::Exchange,
     heard::until_expiry,
     media::{Accepted, MediaType},
     multipart,
@@ -196,7 +197,8 @@ async fn query(
     if let Some(asked) = callback
         && operation.kind == OperationType::Subscription
     {
-        return call_back(door, asked, operation, context, caller, media).await;
+        let exchange = Exchange::new(&method, media);
+        return call_back(door, asked, operation, context, caller, exchange).await;
     }
     let form = match operation.kind {
         OperationType::Query | OperationType::Mutation => {
@@ -211,18 +213,18 @@ async fn query(
     let (heartbeat, closing) = (door.settings.heartbeat, door.closing.clone());
     match form {
         MediaType::Json | MediaType::GraphQlResponse => {
-            let call = Call::new(Transport::Http, context, caller);
+            let exchange = Some(Exchange::new(&method, form));
+            let call = Call { exchange, ..Call::new(Transport::Http, context, caller) };
             let reply = door.pipeline.execute(operation, call).await;
-            let status = match reply.code() {
-                Some(code) if reply.data.is_none() => status_of_refusal(code, form),
-                _ => StatusCode::OK,
-            };
+            let status = status_of(&reply, form);
             Ok(respond(reply, form, status))
         }
         MediaType::EventStream | MediaType::Multipart => {
             let is_events = form == MediaType::EventStream;
             let transport = if is_events { Transport::EventStream } else { Transport::Multipart };
-            let call = Call { resume, ..Call::new(transport, context, caller.clone()) };
+            let exchange = Exchange::new(&method, form);
+            let mut call = Call { resume, ..Call::new(transport, context, caller.clone()) };
+            call.exchange = Some(exchange.clone());
             let replies = door.pipeline.stream(operation, call);
             let mut replies = until_expiry(replies, &caller, request_id);
             match replies.next().now_or_never() {
@@ -234,6 +236,7 @@ async fn query(
                     let is_for_now =
                         status == StatusCode::SERVICE_UNAVAILABLE || sent.retry_after.is_some();
                     if !is_events || is_for_now {
+                        exchange.begun(status);
                         let mut response = in_one(status, sent.payload.clone(), media);
                         let wait = sent.retry_after.clone().map(|wait| (RETRY_AFTER, wait));
                         response.headers_mut().extend(wait);
@@ -247,6 +250,7 @@ async fn query(
                 Some(None) => replies = stream::empty().boxed(),
                 None => {}
             }
+            exchange.begun(StatusCode::OK);
             let body = if is_events {
                 event_stream::body(replies, heartbeat, closing)
             } else {
@@ -264,8 +268,9 @@ async fn call_back(
     operation: Operation,
     context: RequestContext,
     caller: Caller,
-    media: MediaType,
+    exchange: Exchange,
 ) -> Result<Response, Box<Refused>> {
+    let media = exchange.form();
     let refused = |error: ClientError| {
         let is_forbidden = error.code == ErrorCode::Forbidden;
         let usual = status_of_refusal(error.code, media);
@@ -276,20 +281,23 @@ async fn call_back(
         let message = "this server calls nobody back";
         refused(ClientError::new(ErrorCode::BadRequest, message))
     })?;
-    let line = callbacks.open(asked, &caller).await.map_err(refused)?;
+    let line = callbacks.open(asked, &caller, &context.trace).await.map_err(refused)?;
     let request_id = context.request_id;
-    let call = Call::new(Transport::Callback, context, caller.clone());
+    let mut call = Call::new(Transport::Callback, context, caller.clone());
+    call.exchange = Some(exchange.clone());
     let replies = door.pipeline.stream(operation, call);
     let mut replies = until_expiry(replies, &caller, request_id);
     match replies.next().now_or_never() {
         Some(Some(sent)) if sent.refusal.is_some() => {
             let status = status_of_refusal(sent.code.unwrap_or(ErrorCode::Internal), media);
+            exchange.begun(status);
             return Ok(in_one(status, sent.payload.clone(), media));
         }
         Some(Some(sent)) => replies = stream::once(async { sent }).chain(replies).boxed(),
         Some(None) => replies = stream::empty().boxed(),
         None => {}
     }
+    exchange.begun(StatusCode::OK);
     door.sockets.spawn(line.tell(replies, door.closing.clone(), request_id));
     let mut response = in_one(StatusCode::OK, Bytes::from_static(b"{\"data\":null}"), media);
     response.headers_mut().insert(callback::PROTOCOL, callback::VERSION);
@@ -327,6 +335,14 @@ fn may_travel(operation: &Operation, method: &Method) -> Result<(), Box<Refused>
             );
             Err(Refused::new(StatusCode::METHOD_NOT_ALLOWED, error).allow("POST"))
         }
+    }
+}
+
+/// The status of an answer in one piece.
+pub(super) fn status_of(reply: &Reply, form: MediaType) -> StatusCode {
+    match reply.code() {
+        Some(code) if reply.data.is_none() => status_of_refusal(code, form),
+        _ => StatusCode::OK,
     }
 }
 

@@ -36,9 +36,10 @@ use tracing::{Instrument, Span, info, info_span};
 
 use super::{
     consistency::{CONSISTENCY, CONSISTENCY_TOKEN, Freshness, Token},
-    context::{ConnectionInit, RequestContext, ResponseExtensions, Resume},
+    context::{CallerTrace, ConnectionInit, RequestContext, ResponseExtensions, Resume},
     cost::Costs,
     document_cache::{DocumentCache, DocumentHash, Facts, KnownDocument},
+    exchange::Exchange,
     guard::{self, Limits},
     nulls::OutputTypes,
     part::Part,
@@ -174,6 +175,8 @@ pub enum Transport {
 pub struct Call {
     /// Which way it came.
     pub transport: Transport,
+    /// The request and the answer it came and goes with, if it has its own.
+    pub exchange: Option<Exchange>,
     /// The request itself.
     pub context: RequestContext,
     /// What its socket was opened with.
@@ -192,6 +195,7 @@ impl Call {
     pub fn new(transport: Transport, context: RequestContext, caller: Caller) -> Self {
         Self {
             transport,
+            exchange: None,
             context,
             init: ConnectionInit::default(),
             resume: Resume::default(),
@@ -491,10 +495,9 @@ impl Pipeline {
                 Ok(response) => pipeline.answer(response, &operation, &extensions, request_id),
                 Err(panic) => Reply::panicked(panic.as_ref(), request_id),
             };
-            let sent = (Arc::new(reply.sent()), part.take_mark());
-            // It is on its way.
-            drop(part.take_push());
-            sent
+            // From here on it is on its way.
+            let trace = CallerTrace::of_span(&part.take_push());
+            (Arc::new(Sent { trace, ..reply.sent() }), part.take_mark())
         });
         InSpan { stream: answers.boxed(), span }.boxed()
     }
@@ -630,22 +633,16 @@ fn span(operation: &Operation, call: &Call) -> Span {
 /// it follows from it.
 fn enter(operation: &Operation, call: &mut Call) -> trace::Span {
     let kind = kind_of(operation.kind);
-    let mut span = trace::Span::enter(call.context.trace.traceparent.as_deref(), kind);
+    let mut span = trace::Span::enter(call.context.trace.place(), kind);
     if let Some(traceparent) = span.traceparent() {
         call.context.trace.traceparent = Some(traceparent);
         span.set("graphql.operation.type", kind);
         if let Some(name) = &operation.name {
             span.set("graphql.operation.name", name.clone());
         }
-        match call.transport {
-            Transport::WebSocket => span.set("network.protocol.name", "websocket"),
-            Transport::Http
-            | Transport::EventStream
-            | Transport::Multipart
-            | Transport::Callback => {
-                span.set("network.protocol.name", "http");
-                span.set("http.route", "/graphql");
-            }
+        match &call.exchange {
+            Some(exchange) => exchange.describe(&mut span),
+            None => span.set("network.protocol.name", "websocket"),
         }
         span.set("request.id", call.context.request_id.to_string());
     }
@@ -707,6 +704,7 @@ pub(super) struct RequestLine {
     /// Its span, and the trace context, if it is in a trace.
     span: trace::Span,
     traceparent: Option<String>,
+    exchange: Option<Exchange>,
     started: Instant,
     /// Of a subscription: how many items went out, and with which code the last error.
     items: Option<u64>,
@@ -721,6 +719,7 @@ impl RequestLine {
             span,
             roles: call.caller.rights().roles,
             traceparent: call.context.trace.traceparent.clone(),
+            exchange: call.exchange.clone(),
             transport: call.transport,
             kind: Some(operation.kind),
             name: operation.name.clone(),
@@ -741,6 +740,7 @@ impl RequestLine {
             roles: Roles::default(),
             span: trace::Span::none(),
             traceparent: None,
+            exchange: None,
             started: Instant::now(),
             items: None,
             code: None,
@@ -757,6 +757,9 @@ impl RequestLine {
     /// It is answered so.
     fn answered(self, reply: Reply) -> Reply {
         let reply = self.mark(reply);
+        if let Some(exchange) = &self.exchange {
+            exchange.answered(&reply);
+        }
         self.finished(reply.code());
         reply
     }
@@ -781,6 +784,9 @@ impl RequestLine {
         }
         if let Some(items) = self.items {
             span.set("items", i64::try_from(items).unwrap_or(i64::MAX));
+        }
+        if let Some(status) = self.exchange.as_ref().and_then(Exchange::status) {
+            span.set("http.response.status_code", i64::from(status.as_u16()));
         }
     }
 

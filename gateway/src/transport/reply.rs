@@ -117,6 +117,7 @@ impl Reply {
             cursor,
             code: self.code(),
             retry_after: self.headers.get(RETRY_AFTER).cloned(),
+            trace: None,
         }
     }
 }

@@ -32,7 +32,10 @@ use metrics::Counter;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use super::part::{Mark, Part};
+use super::{
+    context::CallerTrace,
+    part::{Mark, Part},
+};
 use crate::{error::ErrorCode, metrics::door::Sharing};
 
 /// How much a log keeps for those who lag.
@@ -65,6 +68,9 @@ pub struct Sent {
     pub code: Option<ErrorCode>,
     /// In how many seconds to come again, if it is a refusal for now.
     pub retry_after: Option<HeaderValue>,
+    /// Within which trace it was made, if that is recorded: what led to an item
+    /// of a subscription began in another one than the subscription.
+    pub trace: Option<CallerTrace>,
 }
 
 /// An answer, and how it is recognized.
@@ -720,7 +726,14 @@ mod tests {
 
     fn sent(thing: usize, position: i64) -> Arc<Sent> {
         let payload = format!("{thing} {position}").into_bytes().into();
-        Arc::new(Sent { payload, refusal: None, cursor: None, code: None, retry_after: None })
+        Arc::new(Sent {
+            payload,
+            refusal: None,
+            cursor: None,
+            code: None,
+            retry_after: None,
+            trace: None,
+        })
     }
 
     /// One who watches, and what it was told so far.

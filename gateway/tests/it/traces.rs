@@ -12,9 +12,10 @@ use axum::{
     Router,
     body::Bytes,
     extract::State,
-    http::{StatusCode, header::CONTENT_TYPE},
+    http::{HeaderMap, StatusCode, header::CONTENT_TYPE},
     routing::post,
 };
+use hmac::{Hmac, KeyInit, Mac};
 use mallbots_domain::ordering::OrderStatus;
 use mallbots_testing::shapes::{self, Shape};
 use opentelemetry_proto::tonic::{
@@ -24,7 +25,11 @@ use opentelemetry_proto::tonic::{
 };
 use prost::Message as _;
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, sync::watch};
+use sha2::Sha256;
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, watch},
+};
 use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest};
 
 use crate::support::{Mall, Shopper, within};
@@ -32,6 +37,7 @@ use crate::support::{Mall, Shopper, within};
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const OTHER: &str = "0af7651916cd43dd8448eb211c80319c";
 const CALLER: &str = "00f067aa0ba902b7";
+const STATE: &str = "vendor=a:1,mall=robots";
 
 /// A span as the collector was told of it.
 #[derive(Debug, Clone)]
@@ -47,6 +53,8 @@ struct Span {
     links: Vec<(String, String)>,
     attributes: BTreeMap<String, String>,
     failed: bool,
+    /// What systems along the trace say to each other.
+    state: String,
 }
 
 /// A collector that keeps what it is told.
@@ -96,7 +104,7 @@ impl Collector {
 
 async fn take(
     State(told): State<watch::Sender<Vec<Span>>>,
-    headers: axum::http::HeaderMap,
+    headers: HeaderMap,
     body: Bytes,
 ) -> Result<Vec<u8>, StatusCode> {
     if headers[CONTENT_TYPE] != "application/x-protobuf" {
@@ -117,6 +125,7 @@ async fn take(
                 parent: hex(&span.parent_span_id),
                 links: span.links.iter().map(|it| (hex(&it.trace_id), hex(&it.span_id))).collect(),
                 attributes: attributes(span.attributes),
+                state: span.trace_state,
                 name: span.name,
             }));
         }
@@ -214,16 +223,22 @@ async fn traced_shape(collector: &Collector, folder: &Path) -> Shape {
     Shape::start(&services, program, folder).await.unwrap()
 }
 
-/// Checks a basket out within a trace, told by a header.
-async fn check_out(mall: &Mall, shopper: &Shopper, header: (&str, String)) -> reqwest::Response {
+/// Checks a basket out within a trace, told by headers.
+async fn check_out<const N: usize>(
+    mall: &Mall,
+    shopper: &Shopper,
+    headers: [(&str, String); N],
+) -> reqwest::Response {
     let query = "mutation Buy($input: CheckoutBasketInput!) \
                  { checkoutBasket(input: $input) { orderId } }";
     let input = json!({ "id": shopper.basket, "paymentId": shopper.payment });
-    let request = reqwest::Client::new()
+    let mut request = reqwest::Client::new()
         .post(mall.client.url().clone())
         .header("content-type", "application/json")
-        .header(header.0, header.1)
         .body(json!({ "query": query, "variables": { "input": input } }).to_string());
+    for (name, value) in headers {
+        request = request.header(name, value);
+    }
     let response = within("an answer", request.send()).await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);
     response
@@ -241,12 +256,17 @@ async fn one_trace_leads_from_the_mutation_through_every_process_to_the_subscrib
     };
     let (mall, watching) = (gateway(1), gateway(2));
 
-    let w3c = ("traceparent", format!("00-{TRACE}-{CALLER}-01"));
-    let jaeger = ("uber-trace-id", format!("{OTHER}:{CALLER}:0:1"));
-    for (trace, header) in [(TRACE, w3c), (OTHER, jaeger)] {
+    let w3c =
+        [("traceparent", format!("00-{TRACE}-{CALLER}-01")), ("tracestate", STATE.to_owned())];
+    let jaeger = [
+        ("uber-trace-id", format!("{OTHER}:{CALLER}:0:1")),
+        // Jaeger's clients know nothing of it.
+        ("tracestate", STATE.to_owned()),
+    ];
+    for (trace, state, headers) in [(TRACE, STATE, w3c), (OTHER, "", jaeger)] {
         let shopper = mall.given_a_shopper().await;
         let mut watch = watching.watch("ordersChanged", &[], "id status").await;
-        let response = check_out(&mall, &shopper, header).await;
+        let response = check_out(&mall, &shopper, headers).await;
         let told = response.headers()["traceparent"].to_str().unwrap();
         assert!(told.contains(trace), "{told}");
         let order = shopper.order().to_string();
@@ -293,7 +313,11 @@ async fn one_trace_leads_from_the_mutation_through_every_process_to_the_subscrib
         let expected = [
             ("graphql.operation.type", "mutation"),
             ("graphql.operation.name", "Buy"),
+            ("http.request.method", "POST"),
+            ("http.response.status_code", "200"),
             ("http.route", "/graphql"),
+            ("url.path", "/graphql"),
+            ("url.scheme", "http"),
             ("network.protocol.name", "http"),
         ];
         for (name, value) in expected {
@@ -315,6 +339,7 @@ async fn one_trace_leads_from_the_mutation_through_every_process_to_the_subscrib
         // Whoever is in the trace says nothing of whom it is about.
         for span in tree.of(trace) {
             assert!(!span.failed, "{span:?}");
+            assert_eq!(span.state, state, "{span:?}");
             let customer = shopper.customer.to_string();
             assert!(!span.attributes.values().any(|it| *it == customer), "{span:?}");
         }
@@ -329,10 +354,16 @@ async fn one_trace_leads_from_the_mutation_through_every_process_to_the_subscrib
 
 /// A mall of one process that tells a collector.
 async fn traced_mall(collector: &Collector, ratio: &str) -> Mall {
+    traced_mall_with(collector, ratio, &[]).await
+}
+
+/// The same with more settings.
+async fn traced_mall_with(collector: &Collector, ratio: &str, more: &[(&str, &str)]) -> Mall {
     let settings = collector.settings(ratio);
     let mut settings: Vec<_> =
         settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     settings.push(("MALLBOTS_LOG_FORMAT", "json"));
+    settings.extend(more);
     Mall::open_with(&settings).await
 }
 
@@ -341,10 +372,10 @@ async fn what_nobody_wants_traced_is_not_and_who_brings_a_trace_decides() {
     let collector = Collector::open().await;
     let mut mall = traced_mall(&collector, "0").await;
     let shopper = mall.given_an_approved_order().await;
-    let refused = ("traceparent", format!("00-{OTHER}-{CALLER}-00"));
+    let refused = [("traceparent", format!("00-{OTHER}-{CALLER}-00"))];
     let response = check_out(&mall, &shopper, refused).await;
     assert_eq!(response.headers().get("traceparent"), None);
-    let wanted = ("traceparent", format!("00-{TRACE}-{CALLER}-01"));
+    let wanted = [("traceparent", format!("00-{TRACE}-{CALLER}-01"))];
     let response = check_out(&mall, &shopper, wanted).await;
     let told = response.headers()["traceparent"].to_str().unwrap().to_owned();
     assert!(mall.stop().await.success());
@@ -413,6 +444,158 @@ async fn an_operation_on_a_socket_says_itself_which_trace_it_is_in() {
         assert_eq!(query.parent, CALLER);
         assert_eq!(query.attributes["network.protocol.name"], "websocket");
     }
+}
+
+/// A request that the mall made, with what it said of the trace it belongs to.
+#[derive(Debug)]
+struct Called {
+    headers: HeaderMap,
+    body: String,
+}
+
+impl Called {
+    fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// The trace and the span in it.
+    fn place(&self) -> (String, String) {
+        let traceparent = self.header("traceparent");
+        let (trace, span) = mallbots_eventstore::trace::ids(traceparent).unwrap();
+        assert_eq!(self.header("uber-trace-id"), format!("{trace}:{span}:0:1"));
+        (trace.to_owned(), span.to_owned())
+    }
+}
+
+/// Somebody whom the mall calls: where, and what it hears.
+async fn somebody_called() -> (SocketAddr, mpsc::UnboundedReceiver<Called>) {
+    let (tell, told) = mpsc::unbounded_channel();
+    let hear = move |headers: HeaderMap, body: String| async move {
+        let _ = tell.send(Called { headers, body });
+        StatusCode::NO_CONTENT
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let router = Router::new().route("/called", post(hear));
+    #[expect(clippy::disallowed_methods, reason = "it ends with the test's runtime")]
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (address, told)
+}
+
+#[tokio::test]
+async fn a_webhook_is_told_signed_in_which_trace_it_is() {
+    let mut collector = Collector::open().await;
+    let (address, mut told) = somebody_called().await;
+    let url = format!("http://{address}/called");
+    let more = [("MALLBOTS_WEBHOOK_URL", &*url), ("MALLBOTS_WEBHOOK_SECRET", "s3cret")];
+    let mall = traced_mall_with(&collector, "0", &more).await;
+    let shopper = mall.given_a_shopper().await;
+    let headers =
+        [("traceparent", format!("00-{TRACE}-{CALLER}-01")), ("tracestate", STATE.to_owned())];
+    check_out(&mall, &shopper, headers).await;
+
+    let called = within("the webhook", told.recv()).await.unwrap();
+    let (trace, span) = called.place();
+    assert_eq!((&*trace, called.header("tracestate")), (TRACE, STATE));
+    let signature = called.header("x-mallbots-signature");
+    let (at, digest) = signature.split_once(",v1=").unwrap();
+    let at = at.strip_prefix("t=").unwrap();
+    let mut mac = Hmac::<Sha256>::new_from_slice(b"s3cret").unwrap();
+    mac.update(format!("{at}.{}", called.body).as_bytes());
+    assert_eq!(hex(&mac.finalize().into_bytes()), digest);
+    let body: Value = serde_json::from_str(&called.body).unwrap();
+    assert_eq!(body["orderId"], shopper.order().to_string());
+
+    // The span it names leads back to the caller.
+    let find = |tree: &Tree| {
+        let post = tree.named(TRACE, "POST").find(|it| it.id == span)?;
+        Some((post.clone(), tree.way(post)?))
+    };
+    let (post, way) = collector.until("the call", find).await;
+    assert_eq!((post.kind, &*post.state), (SpanKind::Client, STATE));
+    assert_eq!(post.attributes["http.request.method"], "POST");
+    assert_eq!(post.attributes["http.response.status_code"], "204");
+    assert_eq!(post.attributes["server.port"], address.port().to_string());
+    let way: Vec<_> = way.iter().map(|(_, name)| &**name).collect();
+    assert_eq!(way[..2], ["mutation", "command checkoutBasket"], "{way:?}");
+    let before = way[way.len() - 2];
+    assert!(before.starts_with("process notifications."), "{way:?}");
+}
+
+#[tokio::test]
+async fn a_router_is_called_back_within_the_trace_that_led_to_the_item() {
+    let mut collector = Collector::open().await;
+    let (address, mut told) = somebody_called().await;
+    let (url, origin) = (format!("http://{address}/called"), format!("http://{address}"));
+    let more = [("MALLBOTS_CALLBACK_ORIGINS", &*origin)];
+    let mall = traced_mall_with(&collector, "0", &more).await;
+    let shopper = mall.given_a_shopper().await;
+    let body = json!({
+        "query": "subscription Look { ordersChanged { id } }",
+        "extensions": { "subscription": {
+            "callbackUrl": url, "subscriptionId": "1", "verifier": "v", "heartbeatIntervalMs": 0,
+        } },
+    });
+    let request = reqwest::Client::new()
+        .post(mall.client.url().clone())
+        .header("content-type", "application/json")
+        .header("accept", "application/json;callbackSpec=1.0")
+        .header("traceparent", format!("00-{OTHER}-{CALLER}-01"))
+        .header("tracestate", STATE)
+        .body(body.to_string());
+    let response = within("an answer", request.send()).await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+
+    // Whoever asked is asked back within their own trace.
+    let check = within("the check", told.recv()).await.unwrap();
+    assert!(check.body.contains("\"check\""), "{}", check.body);
+    let (trace, span) = check.place();
+    assert_eq!((&*trace, check.header("tracestate")), (OTHER, STATE));
+    let find = |tree: &Tree| tree.named(OTHER, "POST").find(|it| it.id == span).cloned();
+    let post = collector.until("the check", find).await;
+    assert_eq!((&*post.parent, post.kind), (CALLER, SpanKind::Client));
+    assert_eq!(post.attributes["callback.action"], "check");
+    assert_eq!(post.attributes["http.response.status_code"], "204");
+
+    // What somebody else did then is told within theirs.
+    let headers = [("traceparent", format!("00-{TRACE}-{CALLER}-01"))];
+    check_out(&mall, &shopper, headers).await;
+    let next = within("an order", told.recv()).await.unwrap();
+    assert!(next.body.contains(&shopper.order().to_string()), "{}", next.body);
+    let (trace, span) = next.place();
+    assert_eq!((&*trace, next.header("tracestate")), (TRACE, ""));
+    let find = |tree: &Tree| {
+        let post = tree.named(TRACE, "POST").find(|it| it.id == span)?;
+        let push = tree.of(TRACE).find(|it| it.id == post.parent)?;
+        Some((post.clone(), push.name.clone(), tree.way(post)?))
+    };
+    let (post, push, way) = collector.until("the call", find).await;
+    assert_eq!((&*push, &*way[0].1), ("push ordersChanged", "mutation"));
+    assert_eq!(post.attributes["callback.action"], "next");
+}
+
+#[tokio::test]
+async fn a_request_that_is_refused_says_so_in_its_trace() {
+    let mut collector = Collector::open().await;
+    let mall = traced_mall(&collector, "0").await;
+    let ask = |id: &str, trace: &str| {
+        let query = "subscription Look($id: ID!) { orderProgress(id: $id) { __typename } }";
+        let body = json!({ "query": query, "variables": { "id": id } });
+        reqwest::Client::new()
+            .post(mall.client.url().clone())
+            .header("content-type", "application/json")
+            .header("accept", "text/event-stream, application/graphql-response+json")
+            .header("traceparent", format!("00-{trace}-{CALLER}-01"))
+            .body(body.to_string())
+            .send()
+    };
+    let answer = within("an answer", ask("nobody", TRACE)).await.unwrap();
+    let status = answer.status().as_u16().to_string();
+    drop(answer);
+    let find = |tree: &Tree| tree.named(TRACE, "subscription").next().cloned();
+    let span = collector.until("the subscription", find).await;
+    assert_eq!(span.attributes["http.response.status_code"], status);
+    assert_eq!(span.attributes["http.request.method"], "POST");
 }
 
 #[tokio::test]

@@ -169,7 +169,12 @@ mod tests {
             position: Position(10),
             also: Vec::new(),
         };
-        let traced = Traced { position: Position(10), traceparent: "of".into(), by: "by".into() };
+        let traced = Traced {
+            position: Position(10),
+            traceparent: "of".into(),
+            tracestate: Some("mall=1".into()),
+            by: "by".into(),
+        };
         let rows = (0..rows).map(row).collect();
         let changed = Changed { position: Position(10), rows, traces: vec![traced] };
         Announced { before: Position(5), changed: Arc::new(changed) }

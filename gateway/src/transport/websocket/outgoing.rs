@@ -161,7 +161,14 @@ mod tests {
 
     fn sent(payload: &str) -> Arc<Sent> {
         let payload = Bytes::copy_from_slice(payload.as_bytes());
-        Arc::new(Sent { payload, refusal: None, cursor: None, code: None, retry_after: None })
+        Arc::new(Sent {
+            payload,
+            refusal: None,
+            cursor: None,
+            code: None,
+            retry_after: None,
+            trace: None,
+        })
     }
 
     fn texts(frames: &BytesMut) -> Vec<String> {
