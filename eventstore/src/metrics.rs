@@ -47,6 +47,10 @@ pub const SHORT: Kind = Kind::Histogram(&[
 pub const LATE: Kind = Kind::Histogram(&[
     0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0,
 ]);
+/// Buckets for what may wait for somebody, in seconds.
+pub const LONG: Kind = Kind::Histogram(&[
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0,
+]);
 /// Buckets for how many come together.
 pub const MANY: Kind =
     Kind::Histogram(&[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 2048.0]);

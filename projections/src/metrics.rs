@@ -2,8 +2,12 @@
 //! [`Reads`](crate::reads::Reads) when somebody looks; here are the names for
 //! that, and what the projector times as it goes.
 
-use mallbots_eventstore::metrics::{Kind, LATE, MANY, Metric, SHORT};
+use std::collections::HashMap;
+
+use mallbots_eventstore::metrics::{Kind, LATE, LONG, MANY, Metric, SHORT};
 use metrics::{Counter, Histogram};
+
+use crate::sagas::Took;
 
 /// How many messages are taken in together.
 pub const BATCH_MESSAGES: Metric = Metric {
@@ -97,9 +101,26 @@ pub const SAGAS_AGE: Metric = Metric {
     help: "When did the oldest of them begin?",
 };
 
+/// How long sagas take.
+pub const SAGA_DURATION: Metric = Metric {
+    name: "mallbots_saga_duration_seconds",
+    kind: LONG,
+    labels: &["saga", "outcome"],
+    help: "How long did sagas take from their start to their end, by outcome: completed, \
+           compensated? Each is timed once, by the process that took its end in.",
+};
+/// How long their steps take.
+pub const STEP_DURATION: Metric = Metric {
+    name: "mallbots_saga_step_duration_seconds",
+    kind: LONG,
+    labels: &["saga", "step", "outcome"],
+    help: "How long did their steps take from the first try to the answer, by outcome: succeeded, \
+           refused, compensated? Compensating is timed by itself.",
+};
+
 /// All that this crate measures.
 pub fn all() -> impl Iterator<Item = &'static Metric> {
-    static ALL: [Metric; 13] = [
+    static ALL: [Metric; 15] = [
         BATCH_MESSAGES,
         BATCH_DURATION,
         DELAY,
@@ -113,6 +134,8 @@ pub fn all() -> impl Iterator<Item = &'static Metric> {
         ON_REPLICA,
         SAGAS,
         SAGAS_AGE,
+        SAGA_DURATION,
+        STEP_DURATION,
     ];
     ALL.iter()
 }
@@ -125,6 +148,32 @@ pub(crate) struct Tally {
     pub(crate) rows: Counter,
     pub(crate) overtaken: Counter,
     pub(crate) failed: Counter,
+    /// By saga and outcome: made when the first of them ends.
+    sagas: HashMap<(String, &'static str), Histogram>,
+    /// By saga, step and outcome, likewise.
+    steps: HashMap<(String, String, &'static str), Histogram>,
+}
+
+impl Tally {
+    /// A saga, or a step of one, has ended.
+    pub(crate) fn took(&mut self, took: Took) {
+        let Took { saga, step, outcome, seconds } = took;
+        let histogram = match step {
+            None => {
+                let key = (saga, outcome);
+                self.sagas
+                    .entry(key)
+                    .or_insert_with_key(|(saga, outcome)| SAGA_DURATION.histogram(&[saga, outcome]))
+            }
+            Some(step) => {
+                let key = (saga, step, outcome);
+                self.steps.entry(key).or_insert_with_key(|(saga, step, outcome)| {
+                    STEP_DURATION.histogram(&[saga, step, outcome])
+                })
+            }
+        };
+        histogram.record(seconds);
+    }
 }
 
 impl Default for Tally {
@@ -136,6 +185,8 @@ impl Default for Tally {
             rows: ROWS.counter(&[]),
             overtaken: SETBACKS.counter(&["overtaken"]),
             failed: SETBACKS.counter(&["failed"]),
+            sagas: HashMap::new(),
+            steps: HashMap::new(),
         }
     }
 }

@@ -48,6 +48,7 @@ use crate::{
     reads::Reads,
     rebuild::{self, RebuildError, Swap},
     replay::Replay,
+    sagas::Took,
     table::{Additions, OnConflict},
     tables::Tables,
 };
@@ -402,7 +403,7 @@ impl Projector {
 
         let began = Instant::now();
         let written = self.write_batch(&mut batch, &moved, end, now).await;
-        let changes = written.inspect_err(|_| span.fail("database"))?;
+        let (changes, took) = written.inspect_err(|_| span.fail("database"))?;
         let by = span.traceparent().unwrap_or_default();
         drop(span);
 
@@ -416,6 +417,9 @@ impl Projector {
             self.tally.delay.record(seconds_since(first.recorded_at, self.clock.now()));
         }
         self.tally.rows.increment(u64::try_from(changes.len()).unwrap_or(u64::MAX));
+        for took in took {
+            self.tally.took(took);
+        }
         for traced in &mut traces {
             traced.by.clone_from(&by);
         }
@@ -423,13 +427,14 @@ impl Projector {
         Ok(())
     }
 
+    /// What changed, and how long those sagas took that ended.
     async fn write_batch(
         &mut self,
         batch: &mut Batch,
         moved: &[u8],
         end: Position,
         now: i64,
-    ) -> Result<Vec<Change>, ProjectError> {
+    ) -> Result<(Vec<Change>, Vec<Took>), ProjectError> {
         let transaction = self.begin().await?;
         self.checkpoints.move_to(&transaction, moved, end).await?;
         self.tables.load(&transaction, &batch.events).await?;
@@ -437,9 +442,10 @@ impl Projector {
         for letter in batch.letters.drain(..) {
             self.letters.add(letter);
         }
+        let took = self.tables.take_took();
         let changes = self.write(&transaction).await?;
         transaction.commit().await?;
-        Ok(changes)
+        Ok((changes, took))
     }
 
     /// The events of a batch that belong to traces that are recorded; the last,

@@ -6,6 +6,7 @@ use mallbots_domain::{
     id::{AnyId, EntityId, OrderId, SagaId},
     saga::{Definition, Direction, SagaEvent, SagaState, Steps, Try},
 };
+use mallbots_eventstore::metrics::seconds_since;
 use sea_orm::{FromQueryResult, QuerySelect, entity::prelude::*};
 use serde::{Deserialize, Serialize};
 
@@ -133,6 +134,57 @@ impl Projection for Entity {
 
     fn parents(row: &Model) -> Vec<AnyId> {
         vec![row.order_id.any()]
+    }
+}
+
+/// How long a saga took, or a step of one.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Took {
+    /// What the saga is called.
+    pub(crate) saga: String,
+    /// Which step; nothing if it is the saga itself.
+    pub(crate) step: Option<String>,
+    /// How it ended.
+    pub(crate) outcome: &'static str,
+    /// From its start to its end, in seconds.
+    pub(crate) seconds: f64,
+}
+
+/// What ends with an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct End {
+    step: Option<String>,
+    outcome: &'static str,
+}
+
+impl End {
+    /// What ends with this event, if anything does.
+    pub(crate) fn of(event: &SagaEvent) -> Option<Self> {
+        let step = |of: &Try, outcome| Some(Self { step: Some(of.step.clone()), outcome });
+        match event {
+            SagaEvent::StepSucceeded { of } => step(of, "succeeded"),
+            SagaEvent::StepRefused { of, .. } => step(of, "refused"),
+            SagaEvent::StepCompensated { of } => step(of, "compensated"),
+            SagaEvent::SagaCompleted {} => Some(Self { step: None, outcome: "completed" }),
+            SagaEvent::SagaCompensated { .. } => Some(Self { step: None, outcome: "compensated" }),
+            SagaEvent::SagaStarted { .. }
+            | SagaEvent::StepStarted { .. }
+            | SagaEvent::StepTimedOut { .. }
+            | SagaEvent::StepRetried { .. }
+            | SagaEvent::CompensationStarted { .. }
+            | SagaEvent::SagaStuck { .. } => None,
+        }
+    }
+
+    /// How long that took of a saga which has just taken the event in.
+    pub(crate) fn took(self, saga: &Model) -> Option<Took> {
+        let Self { step, outcome } = self;
+        let began = match &step {
+            Some(step) => saga.step(step)?.started_at?,
+            None => saga.created_at,
+        };
+        let seconds = seconds_since(began, saga.updated_at);
+        Some(Took { saga: saga.name.clone(), step, outcome, seconds })
     }
 }
 

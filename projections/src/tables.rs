@@ -6,6 +6,7 @@ use mallbots_domain::{
     event::DomainEvent,
     id::{EntityId, Kind, OrderId},
     ordering::{OrderEvent, OrderStatus},
+    saga::SagaEvent,
 };
 use mallbots_eventstore::connect::Backend;
 use sea_orm::{ConnectionTrait, DbErr, FromQueryResult};
@@ -64,6 +65,8 @@ pub(crate) struct Tables {
     notifications: Table<notifications::Entity>,
     timeline: Additions<timeline::Entity>,
     standing: Standing,
+    /// What has ended.
+    took: Vec<sagas::Took>,
 }
 
 /// Where orders stand whose rows the batch does not need otherwise.
@@ -100,6 +103,7 @@ impl Tables {
                 backend,
                 statuses: HashMap::new(),
             },
+            took: Vec::new(),
         }
     }
 
@@ -119,6 +123,13 @@ impl Tables {
         self.notifications.clear();
         self.timeline.clear();
         self.standing.statuses.clear();
+        self.took.clear();
+    }
+
+    /// How long those sagas and steps took that ended with what was taken in
+    /// since the tables were cleared.
+    pub(crate) fn take_took(&mut self) -> Vec<sagas::Took> {
+        std::mem::take(&mut self.took)
     }
 
     /// Loads the rows that these events change and nothing else. A stream that
@@ -221,7 +232,7 @@ impl Tables {
             DomainEvent::Invoice(event) => self.invoices.fold(event, of),
             DomainEvent::ShoppingList(event) => self.shopping_lists.fold(event, of),
             DomainEvent::Bot(event) => self.bots.fold(event, of),
-            DomainEvent::Saga(event) => self.sagas.fold(event, of),
+            DomainEvent::Saga(event) => self.fold_saga(event, of),
             DomainEvent::Notification(event) => self.notifications.fold(event, of),
         }?;
 
@@ -237,6 +248,19 @@ impl Tables {
             };
             let saga = if of.stream.kind == Kind::Saga { self.sagas.get(of.id()) } else { None };
             self.timeline.add(entry.finish(order_id, status, saga, of));
+        }
+        Ok(())
+    }
+
+    fn fold_saga(&mut self, event: SagaEvent, of: &Occurred) -> Result<(), Misfit> {
+        let known = self.sagas.get(of.id()).map_or(0, |saga| saga.version);
+        let end = sagas::End::of(&event);
+        self.sagas.fold(event, of)?;
+        // What was known before has been timed before.
+        if let (Some(end), Some(saga)) = (end, self.sagas.get(of.id()))
+            && saga.version > known
+        {
+            self.took.extend(end.took(saga));
         }
         Ok(())
     }

@@ -152,6 +152,10 @@ async fn dashboards_and_alerts_name_what_a_mall_tells() {
     // Two looks at what was done, so that rates can be seen.
     asking.until("sum(mallbots_orders_approved_total) > 0").await;
     asking.until("sum(rate(mallbots_orders_approved_total[1m])) > 0").await;
+    // A histogram is there from the first that is timed, a rate from the second look at it.
+    for name in ["mallbots_saga_duration_seconds", "mallbots_saga_step_duration_seconds"] {
+        asking.until(&format!("rate({name}_count[1m])")).await;
+    }
     asking.until("sum(max_over_time(mallbots_relay_published_total[1m])) > 0").await;
     asking.until("min(mallbots_metrics_answers_age_seconds) < 60").await;
 

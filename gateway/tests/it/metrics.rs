@@ -112,6 +112,47 @@ async fn a_process_tells_what_happened_and_how_it_stands() {
 }
 
 #[tokio::test]
+async fn sagas_and_their_steps_are_timed_by_how_they_end() {
+    let mall = Mall::open_with(&[("MALLBOTS_ADMIN_LISTEN", "127.0.0.1:0")]).await;
+    mall.given_an_approved_order().await;
+    // The saga hears of the approval after everybody else.
+    let mut backoff = Backoff::lasting(PATIENCE);
+    let told = loop {
+        let told = samples(&mall.metrics().await);
+        if sum(&told, "mallbots_saga_duration_seconds", None) > 0.0 {
+            break told;
+        }
+        assert!(backoff.wait().await, "the saga is not timed");
+    };
+    // The sum and the count of each.
+    let timed = |name: &str| {
+        let all = told.iter().filter(|it| it.name == name && !it.labels.contains_key("le"));
+        let mut found = BTreeMap::<_, Vec<f64>>::new();
+        for sample in all {
+            let labels = ["saga", "step", "outcome"].map(|name| sample.labels.get(name).cloned());
+            let key: Vec<_> = labels.into_iter().flatten().collect();
+            found.entry(key.join(" ")).or_default().push(sample.value);
+        }
+        found
+    };
+    let sagas = timed("mallbots_saga_duration_seconds");
+    let [whole, times] = sagas["create_order completed"][..] else { panic!("{sagas:?}") };
+    assert!((times - 1.0).abs() < f64::EPSILON && sagas.len() == 1, "{sagas:?}");
+    let steps = timed("mallbots_saga_step_duration_seconds");
+    let names: Vec<_> = steps.keys().map(String::as_str).collect();
+    let due = [
+        "create_order ApproveOrder succeeded",
+        "create_order AuthorizeCustomer succeeded",
+        "create_order ConfirmPayment succeeded",
+        "create_order CreateShoppingList succeeded",
+        "create_order InitiateShopping succeeded",
+    ];
+    assert_eq!(names, due);
+    let parts: f64 = steps.values().map(|step| step[0]).sum();
+    assert!(parts > 0.0 && parts <= whole, "{steps:?} of {sagas:?}");
+}
+
+#[tokio::test]
 async fn what_clients_call_their_operations_is_bounded_and_refusals_are_counted() {
     let mall = Mall::open_with(&[("MALLBOTS_ADMIN_LISTEN", "127.0.0.1:0")]).await;
     let url = mall.client.url().clone();
