@@ -33,7 +33,6 @@ try {
   const rejected = await one("REJECTED");
   const completed = await one("COMPLETED");
   const shots = [
-    ["mall", "/", "light", 8_000],
     ["depot", "/depot", "light", 1_000],
     ["saga", `/orders/${rejected}`, "dark", 1_500],
     ["operations", "/operations", "dark", 20_000],
