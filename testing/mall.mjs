@@ -1,6 +1,6 @@
 // A mall of its own for a test in a browser: the real server, on data of its
 // own, which can be killed and started again.
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, open, readFile, rm } from "node:fs/promises";
 import { createServer } from "node:net";
@@ -31,8 +31,10 @@ export const CHROMIUM = {
 export class Mall {
   server = null;
 
-  static async open() {
+  /** Opens one with these settings of its environment. */
+  static async open(settings = {}) {
     const mall = new Mall();
+    mall.settings = settings;
     mall.data = await mkdtemp(join(tmpdir(), "mallbots-web-"));
     mall.port = await freePort();
     await mall.start();
@@ -51,7 +53,7 @@ export class Mall {
     const log = await open(join(this.data, "log"), "a");
     this.server = spawn(binary, ["serve", "--listen", `127.0.0.1:${this.port}`, "--data", this.data], {
       stdio: ["ignore", "pipe", log.fd],
-      env: Object.fromEntries(environment),
+      env: { ...Object.fromEntries(environment), ...this.settings },
     });
     const ended = once(this.server, "exit").then(async () => {
       throw new Error(`the mall did not open\n${await readFile(join(this.data, "log"), "utf8")}`);
@@ -60,6 +62,12 @@ export class Mall {
     ended.catch(() => {});
     await Promise.race([once(createInterface(this.server.stdout), "line"), ended]);
     await log.close();
+  }
+
+  /** A token, as `mallbots token` makes it with the same settings. */
+  token(...options) {
+    const env = { ...process.env, ...this.settings };
+    return execFileSync(binary, ["token", "--data", this.data, ...options], { env, encoding: "utf8" }).trim();
   }
 
   /** Ends the server: as a crash would, if nothing else is said. */

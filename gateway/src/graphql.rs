@@ -80,6 +80,7 @@ pub struct Subscription(
 pub const SHARED: &[&str] = &[
     "basketChanged",
     "botsChanged",
+    "deadLettersChanged",
     "historyChanged",
     "notificationSent",
     "orderChanged",

@@ -2256,6 +2256,11 @@ export type Subscription = {
    * second.
    */
   readonly projectionsChanged: ReadonlyArray<Projection>;
+  /**
+   * The first hundred messages that are parked: now, and again whenever one of them is parked,
+   * tried, or gone, at most once a second.
+   */
+  readonly deadLettersChanged: ReadonlyArray<DeadLetter>;
 };
 
 

@@ -225,7 +225,7 @@ export type ListsQuery = { readonly shoppingLists: { readonly nodes: ReadonlyArr
 export type RecentlyDoneQueryVariables = Exact<{ [key: string]: never; }>;
 
 
-export type RecentlyDoneQuery = { readonly orders: { readonly nodes: ReadonlyArray<{ readonly shoppingList: { readonly id: string, readonly status: ShoppingListStatus, readonly bot: { readonly id: string, readonly name: string } | null, readonly stops: ReadonlyArray<{ readonly storeName: string, readonly location: string, readonly store: { readonly id: string }, readonly items: ReadonlyArray<{ readonly productId: string, readonly productName: string, readonly quantity: number, readonly picked: number }> }> } | null }> } };
+export type RecentlyDoneQuery = { readonly shoppingLists: { readonly nodes: ReadonlyArray<{ readonly id: string, readonly status: ShoppingListStatus, readonly bot: { readonly id: string, readonly name: string } | null, readonly stops: ReadonlyArray<{ readonly storeName: string, readonly location: string, readonly store: { readonly id: string }, readonly items: ReadonlyArray<{ readonly productId: string, readonly productName: string, readonly quantity: number, readonly picked: number }> }> }> } };
 
 export type ListsLiveSubscriptionVariables = Exact<{ [key: string]: never; }>;
 
@@ -300,16 +300,19 @@ export type PulseSubscription = { readonly projectionsChanged: ReadonlyArray<{ r
 export type MachineryQueryVariables = Exact<{ [key: string]: never; }>;
 
 
-export type MachineryQuery = { readonly consumers: ReadonlyArray<{ readonly name: string, readonly position: string, readonly lag: number }>, readonly relay: { readonly state: RelayState, readonly reason: string | null, readonly position: string, readonly lag: number } | null, readonly sagaStateCounts: ReadonlyArray<{ readonly state: SagaState, readonly count: number }>, readonly stuck: { readonly nodes: ReadonlyArray<{ readonly id: string, readonly name: string, readonly state: SagaState, readonly startedAt: string, readonly refusal: string | null, readonly order: { readonly id: string, readonly status: OrderStatus }, readonly steps: ReadonlyArray<{ readonly name: string, readonly state: SagaStepState, readonly attempts: number, readonly nextAttemptAt: string | null, readonly reason: string | null }> }> }, readonly moving: { readonly nodes: ReadonlyArray<{ readonly id: string, readonly name: string, readonly state: SagaState, readonly startedAt: string, readonly refusal: string | null, readonly order: { readonly id: string, readonly status: OrderStatus }, readonly steps: ReadonlyArray<{ readonly name: string, readonly state: SagaStepState, readonly attempts: number, readonly nextAttemptAt: string | null, readonly reason: string | null }> }> }, readonly ended: { readonly nodes: ReadonlyArray<{ readonly id: string, readonly state: SagaState, readonly startedAt: string, readonly endedAt: string | null }> } };
+export type MachineryQuery = { readonly consumers: ReadonlyArray<{ readonly name: string, readonly position: string, readonly lag: number }>, readonly relay: { readonly state: RelayState, readonly reason: string | null, readonly position: string, readonly lag: number } | null };
+
+export type SagasQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type SagasQuery = { readonly sagaStateCounts: ReadonlyArray<{ readonly state: SagaState, readonly count: number }>, readonly stuck: { readonly nodes: ReadonlyArray<{ readonly id: string, readonly name: string, readonly state: SagaState, readonly startedAt: string, readonly refusal: string | null, readonly order: { readonly id: string, readonly status: OrderStatus }, readonly steps: ReadonlyArray<{ readonly name: string, readonly state: SagaStepState, readonly attempts: number, readonly nextAttemptAt: string | null, readonly reason: string | null }> }> }, readonly moving: { readonly nodes: ReadonlyArray<{ readonly id: string, readonly name: string, readonly state: SagaState, readonly startedAt: string, readonly refusal: string | null, readonly order: { readonly id: string, readonly status: OrderStatus }, readonly steps: ReadonlyArray<{ readonly name: string, readonly state: SagaStepState, readonly attempts: number, readonly nextAttemptAt: string | null, readonly reason: string | null }> }> }, readonly ended: { readonly nodes: ReadonlyArray<{ readonly id: string, readonly state: SagaState, readonly startedAt: string, readonly endedAt: string | null }> } };
 
 export type SagaLineFragment = { readonly id: string, readonly name: string, readonly state: SagaState, readonly startedAt: string, readonly refusal: string | null, readonly order: { readonly id: string, readonly status: OrderStatus }, readonly steps: ReadonlyArray<{ readonly name: string, readonly state: SagaStepState, readonly attempts: number, readonly nextAttemptAt: string | null, readonly reason: string | null }> };
 
-export type DeadLettersQueryVariables = Exact<{
-  after?: string | null | undefined;
-}>;
+export type DeadLettersSubscriptionVariables = Exact<{ [key: string]: never; }>;
 
 
-export type DeadLettersQuery = { readonly deadLetters: { readonly nodes: ReadonlyArray<{ readonly id: string, readonly consumer: string, readonly key: string, readonly messageName: string, readonly reason: string, readonly attempts: number, readonly firstFailedAt: string, readonly blocked: number, readonly payload: string }>, readonly pageInfo: { readonly hasNextPage: boolean, readonly endCursor: string | null } } };
+export type DeadLettersSubscription = { readonly deadLettersChanged: ReadonlyArray<{ readonly id: string, readonly consumer: string, readonly key: string, readonly messageName: string, readonly reason: string, readonly attempts: number, readonly firstFailedAt: string, readonly blocked: number, readonly payload: string }> };
 
 export type RetrySagaMutationVariables = Exact<{
   id: string | number;
@@ -812,11 +815,9 @@ export const ListsDocument = new TypedDocumentString(`
 }`) as unknown as TypedDocumentString<ListsQuery, ListsQueryVariables>;
 export const RecentlyDoneDocument = new TypedDocumentString(`
     query RecentlyDone {
-  orders(first: 12, filter: {statuses: [READY, COMPLETED]}) {
+  shoppingLists(last: 12, statuses: [COMPLETED]) {
     nodes {
-      shoppingList {
-        ...ListCard
-      }
+      ...ListCard
     }
   }
 }
@@ -1068,6 +1069,10 @@ export const MachineryDocument = new TypedDocumentString(`
     position
     lag
   }
+}
+    `) as unknown as TypedDocumentString<MachineryQuery, MachineryQueryVariables>;
+export const SagasDocument = new TypedDocumentString(`
+    query Sagas {
   sagaStateCounts {
     state
     count
@@ -1108,28 +1113,22 @@ export const MachineryDocument = new TypedDocumentString(`
     nextAttemptAt
     reason
   }
-}`) as unknown as TypedDocumentString<MachineryQuery, MachineryQueryVariables>;
+}`) as unknown as TypedDocumentString<SagasQuery, SagasQueryVariables>;
 export const DeadLettersDocument = new TypedDocumentString(`
-    query DeadLetters($after: Cursor) {
-  deadLetters(first: 50, after: $after) {
-    nodes {
-      id
-      consumer
-      key
-      messageName
-      reason
-      attempts
-      firstFailedAt
-      blocked
-      payload
-    }
-    pageInfo {
-      hasNextPage
-      endCursor
-    }
+    subscription DeadLetters {
+  deadLettersChanged {
+    id
+    consumer
+    key
+    messageName
+    reason
+    attempts
+    firstFailedAt
+    blocked
+    payload
   }
 }
-    `) as unknown as TypedDocumentString<DeadLettersQuery, DeadLettersQueryVariables>;
+    `) as unknown as TypedDocumentString<DeadLettersSubscription, DeadLettersSubscriptionVariables>;
 export const RetrySagaDocument = new TypedDocumentString(`
     mutation RetrySaga($id: ID!) {
   retrySaga(input: {id: $id}) {

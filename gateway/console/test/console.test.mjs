@@ -367,6 +367,60 @@ test("history leads from event to cause and effect, and through time", async () 
   assert.deepEqual(faults, []);
 });
 
+test("a token says who the visitor is, and one that is no good is told of", async () => {
+  await mall.close();
+  mall = await Mall.open({
+    MALLBOTS_AUTH_SECRET: "a secret of forty characters, or longer!",
+    MALLBOTS_AUTH_ISSUER: "tests",
+    MALLBOTS_AUTH_AUDIENCE: "mallbots",
+  });
+  const admin = mall.token("--role", "admin");
+  const depot = mall.token("--role", "depot");
+  const page = await visitor();
+  // Refused requests are told by the browser too.
+  const refused = () => faults.splice(0).filter((fault) => !/40[13]|4401|4403|WebSocket/.test(fault));
+  const enter = async (name, token) => {
+    await button(page, name).click();
+    await page.getByRole("dialog", { name: "Who are you?" }).getByLabel("Token").fill(token);
+    await button(page, "Use it").click();
+  };
+  await page.goto(`${mall.address}/operations`);
+  const problem = page.getByRole("alert");
+  await problem.filter({ hasText: "token" }).first().waitFor();
+  await page.screenshot({ path: join(pictures, "token-missing.png") });
+
+  await enter("Sign in", "not.a.token");
+  await button(page, "You are signed in").waitFor();
+  await problem.filter({ hasText: "token" }).first().waitFor();
+  await page.screenshot({ path: join(pictures, "token-wrong.png") });
+  assert.deepEqual(refused(), []);
+
+  // Who works at the depot sees the board, and no more of the machinery.
+  await enter("You are signed in", depot);
+  await problem.filter({ hasText: "is for admin only; the token has depot" }).first().waitFor();
+  await page.screenshot({ path: join(pictures, "token-depot.png") });
+  await page.goto(`${mall.address}/depot`);
+  await page.getByRole("heading", { name: "Depot" }).waitFor();
+  await button(page, "Add a bot").waitFor();
+  await connection(page, "Live").waitFor();
+  assert.deepEqual(await problem.allTextContents(), []);
+
+  await enter("You are signed in", admin);
+  await page.goto(`${mall.address}/operations`);
+  await page.getByText("Nothing is parked.").waitFor();
+  await connection(page, "Live").waitFor();
+  assert.equal(await problem.count(), 0);
+  assert.deepEqual(refused(), []);
+
+  // It is kept for the next visit, until it is forgotten.
+  await page.reload();
+  await page.getByText("Nothing is parked.").waitFor();
+  await button(page, "You are signed in").click();
+  await button(page, "Forget it").click();
+  await button(page, "Sign in").waitFor();
+  await problem.filter({ hasText: "token" }).first().waitFor();
+});
+
 test("the keyboard is enough, and who listens is told where they are", async () => {
   await furnish();
   const page = await visitor();

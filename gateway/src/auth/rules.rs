@@ -75,7 +75,7 @@ const RULES: &[TypeRules] = &[
             (SHOPPER, &["orderChanged", "ordersChanged", "orderProgress", "sagaProgress"]),
             (SHOPPER, &["basketChanged", "notificationSent"]),
             (DEPOT, &["shoppingListsChanged", "botsChanged"]),
-            (ADMIN, &["projectionsChanged", "historyChanged"]),
+            (ADMIN, &["projectionsChanged", "deadLettersChanged", "historyChanged"]),
         ],
     ),
     // ---- what everybody may see

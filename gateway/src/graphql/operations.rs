@@ -18,11 +18,12 @@ use mallbots_messaging::{
     relay::{self, RelayStatus},
 };
 use mallbots_projections::{
-    page::{Key, Take},
+    page::{Key, PageRequest, Take},
     parked::{self, CONSUMER, ParkedRow},
     reads::ProjectionStatus,
     rebuild::{ALL, RebuildState, RebuildStatus},
 };
+use tracing::warn;
 use uuid::Uuid;
 
 use super::{
@@ -32,11 +33,14 @@ use super::{
     loaders::{BlockedBy, EffectsOf, MessageOf},
     mutate::{Done, mutate},
     scalars::{Cursor, DateTime, Position},
-    services::ContextExt,
+    services::{ContextExt, Services},
 };
 use crate::{
     error::{ClientError, ErrorCode, ForClient},
-    transport::{context::TransportExt, part::Mark},
+    transport::{
+        context::TransportExt,
+        part::{Mark, Part},
+    },
 };
 
 /// A family of read models that is filled from the ledger.
@@ -134,11 +138,11 @@ impl Rebuild {
 
 /// A message that could not be handled and was parked, together with all that came after it under
 /// the same key.
-#[derive(Debug, Clone, Description)]
+#[derive(Debug, Clone, PartialEq, Eq, Description)]
 pub struct DeadLetter(Parked);
 
 /// Where a parked message lies.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Parked {
     /// With a consumer of the post: the message itself is in the ledger.
     Post(Letter),
@@ -528,45 +532,7 @@ impl OperationQueries {
         let services = ctx.services();
         let key = &services.cursors;
         let request = Paging { first, after, last, before }.request(key, DEAD_LETTERS)?;
-        let place = |key: &Option<Key>, field| match key {
-            Some(place) => {
-                let id: DeadLetterId = place.id.parse().for_field(field)?;
-                Ok::<_, ClientError>(Some((message::Position(place.value), id)))
-            }
-            None => Ok(None),
-        };
-        let (after, before) = (place(&request.after, "after")?, place(&request.before, "before")?);
-        // Both places are asked for a page and one more; of both the nearest are the page.
-        let ledger = services.ledger.for_questions();
-        let (count, post) = match request.take {
-            Take::First(count) => {
-                let page = DeadLetterPage { after, limit: count + 1 };
-                (count, ledger.dead_letters(&DeadLetterFilter::default(), page).await)
-            }
-            Take::Last(count) => (count, ledger.dead_letters_before(before, count + 1).await),
-        };
-        let library = parked::list(&services.reads, &request).await.for_client()?;
-        let (mut has_next, mut has_previous) = (library.has_next, library.has_previous);
-        let library = library.rows.into_iter().map(|(_, row)| DeadLetter(Parked::Library(row)));
-        let post = post.for_client()?.into_iter().map(|letter| DeadLetter(Parked::Post(letter)));
-        let at = |letter: &DeadLetter| (letter.position(), letter.letter_id());
-        let mut letters: Vec<_> = post
-            .filter(|letter| after.is_none_or(|after| at(letter) > after))
-            .filter(|letter| before.is_none_or(|before| at(letter) < before))
-            .chain(library)
-            .collect();
-        letters.sort_by_key(at);
-        let surplus = letters.len().saturating_sub(count as usize);
-        match request.take {
-            Take::First(_) => {
-                letters.truncate(count as usize);
-                has_next |= surplus > 0;
-            }
-            Take::Last(_) => {
-                letters.drain(..surplus);
-                has_previous |= surplus > 0;
-            }
-        }
+        let (letters, has_next, has_previous) = parked(services, &request).await?;
         let items = letters
             .into_iter()
             .map(|letter| {
@@ -769,8 +735,59 @@ async fn mend(ctx: &Context<'_>, letter: &DeadLetter, payload: &str) -> Result<(
     Ok(())
 }
 
+/// A page of what is parked, in the order of the ledger, and whether there is
+/// more after it and before it.
+async fn parked(
+    services: &Services,
+    request: &PageRequest,
+) -> Result<(Vec<DeadLetter>, bool, bool), ClientError> {
+    let place = |key: &Option<Key>, field| match key {
+        Some(place) => {
+            let id: DeadLetterId = place.id.parse().for_field(field)?;
+            Ok::<_, ClientError>(Some((message::Position(place.value), id)))
+        }
+        None => Ok(None),
+    };
+    let (after, before) = (place(&request.after, "after")?, place(&request.before, "before")?);
+    // Both places are asked for a page and one more; of both the nearest are the page.
+    let ledger = services.ledger.for_questions();
+    let (count, post) = match request.take {
+        Take::First(count) => {
+            let page = DeadLetterPage { after, limit: count + 1 };
+            (count, ledger.dead_letters(&DeadLetterFilter::default(), page).await)
+        }
+        Take::Last(count) => (count, ledger.dead_letters_before(before, count + 1).await),
+    };
+    let library = parked::list(&services.reads, request).await.for_client()?;
+    let (mut has_next, mut has_previous) = (library.has_next, library.has_previous);
+    let library = library.rows.into_iter().map(|(_, row)| DeadLetter(Parked::Library(row)));
+    let post = post.for_client()?.into_iter().map(|letter| DeadLetter(Parked::Post(letter)));
+    let at = |letter: &DeadLetter| (letter.position(), letter.letter_id());
+    let mut letters: Vec<_> = post
+        .filter(|letter| after.is_none_or(|after| at(letter) > after))
+        .filter(|letter| before.is_none_or(|before| at(letter) < before))
+        .chain(library)
+        .collect();
+    letters.sort_by_key(at);
+    let surplus = letters.len().saturating_sub(count as usize);
+    match request.take {
+        Take::First(_) => {
+            letters.truncate(count as usize);
+            has_next |= surplus > 0;
+        }
+        Take::Last(_) => {
+            letters.drain(..surplus);
+            has_previous |= surplus > 0;
+        }
+    }
+    Ok((letters, has_next, has_previous))
+}
+
 /// How often a subscriber is told how the read models stand, at most.
 const PACE: Duration = Duration::from_millis(250);
+/// How often it is looked whether messages were parked or let go: that is in
+/// the database, and nobody announces it.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// What operators may watch.
 #[derive(Debug, Default)]
@@ -806,32 +823,72 @@ impl OperationSubscriptions {
         &self,
         ctx: &Context<'_>,
     ) -> Result<impl Stream<Item = Result<Vec<Projection>>> + use<>> {
-        let reads = ctx.services().reads.clone();
-        let part = ctx.part().clone();
-        Ok(try_stream! {
-            let mut sent = None;
-            if !part.has_snapshot() {
-                sent = Some(reads.projections().await.for_client()?);
-            }
-            part.listens();
-            let mut pace = tokio::time::interval(PACE);
-            pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-            for number in 1.. {
-                pace.tick().await;
-                let statuses = reads.projections().await.for_client()?;
-                if sent.as_ref() != Some(&statuses) {
-                    sent = Some(statuses.clone());
-                    if !part.has_snapshot() {
-                        // Each takes the place of the one before it.
-                        part.mark(Mark { of: Some(Uuid::nil()), position: number, done: 0 });
-                    }
-                    yield projections(statuses);
+        let (reads, part) = (ctx.services().reads.clone(), ctx.part().clone());
+        let look = move || {
+            let reads = reads.clone();
+            async move { reads.projections().await.for_client() }
+        };
+        Ok(standing(part, PACE, look).map(|stands| Ok(projections(stands?))))
+    }
+
+    /// The first hundred messages that are parked: now, and again whenever one of them is parked,
+    /// tried, or gone, at most once a second.
+    async fn dead_letters_changed(
+        &self,
+        ctx: &Context<'_>,
+    ) -> Result<impl Stream<Item = Result<Vec<DeadLetter>>> + use<>> {
+        let (services, part) = (ctx.services().clone(), ctx.part().clone());
+        let look = move || {
+            let services = services.clone();
+            let first = PageRequest { take: Take::First(live::PAGE), after: None, before: None };
+            async move { Ok(parked(&services, &first).await?.0) }
+        };
+        Ok(standing(part, LOOK, look).map(|stands| Ok(stands?)))
+    }
+}
+
+/// How something stands: now, and again when it is found changed. It is looked
+/// at once in a while, for all who watch it together.
+fn standing<T, F>(
+    part: Part,
+    pace: Duration,
+    look: impl Fn() -> F + Send,
+) -> impl Stream<Item = Result<T, ClientError>>
+where
+    T: PartialEq + Clone + Send,
+    F: Future<Output = Result<T, ClientError>> + Send,
+{
+    try_stream! {
+        let mut sent = None;
+        if !part.has_snapshot() {
+            sent = Some(look().await?);
+        }
+        part.listens();
+        let mut pace = tokio::time::interval(pace);
+        pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        for number in 1.. {
+            pace.tick().await;
+            let stands = match look().await {
+                Ok(stands) => stands,
+                // Who watches has lost nothing yet, and is told when it can be seen again.
+                Err(error) if sent.is_some() => {
+                    warn!(code = %error.code, "a subscription waits for the database");
+                    continue;
                 }
-                if !part.has_changes() {
-                    part.complete(0);
-                    break;
+                Err(error) => Err(error)?,
+            };
+            if sent.as_ref() != Some(&stands) {
+                sent = Some(stands.clone());
+                if !part.has_snapshot() {
+                    // Each takes the place of the one before it.
+                    part.mark(Mark { of: Some(Uuid::nil()), position: number, done: 0 });
                 }
+                yield stands;
             }
-        })
+            if !part.has_changes() {
+                part.complete(0);
+                break;
+            }
+        }
     }
 }

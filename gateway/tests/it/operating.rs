@@ -112,6 +112,15 @@ async fn parked_messages_are_listed_shown_retried_mended_and_thrown_away(mut mal
     broken_command(&mall, second).await;
     mall.reopen().await;
 
+    // Who watches is told without asking: what is there, and what becomes of it.
+    let mut watch = mall.watch("deadLettersChanged", &[], "id consumer attempts payload").await;
+    let with_customers = |letters: &Value| {
+        let letters = letters.as_array().unwrap().iter();
+        let ids = letters.filter(|it| it["consumer"] == "customers").map(|it| it["id"].clone());
+        ids.collect::<Vec<_>>()
+    };
+    watch.until(|letters| with_customers(letters).len() == 3).await;
+
     let letters = parked(&mall, 3).await;
     let id = |number: usize| letters[number]["id"].as_str().unwrap();
     let list = operate(&mall, &["dlq", "list", "--consumer", "customers"], "").await;
@@ -146,6 +155,7 @@ async fn parked_messages_are_listed_shown_retried_mended_and_thrown_away(mut mal
     let gone = operate(&mall, &["dlq", "discard", id(2)], "").await;
     assert_eq!((gone.code, gone.out), (Some(0), format!("{}: thrown away\n", id(2))));
     parked(&mall, 0).await;
+    watch.until(|letters| with_customers(letters).is_empty()).await;
     let unknown = operate(&mall, &["dlq", "show", id(2)], "").await;
     assert_eq!(unknown.code, Some(1), "{unknown:?}");
     assert!(unknown.err.contains("is not parked"), "{unknown:?}");

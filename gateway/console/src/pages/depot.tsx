@@ -91,9 +91,10 @@ function useBoard() {
       }
       // What was open before the connection was lost, and is not any more.
       for (const id of board.open.keys()) if (!found.has(id) && !board.heard.has(id)) board.open.delete(id);
-      const { orders } = await ask(RecentlyDoneDocument, {});
+      const { shoppingLists } = await ask(RecentlyDoneDocument, {});
       if (gone) return;
-      const done = orders.nodes.flatMap(({ shoppingList }) => (shoppingList?.status === "COMPLETED" ? [shoppingList] : []));
+      // The newest first.
+      const done = [...shoppingLists.nodes].reverse();
       const known = new Set(board.done.map(({ id }) => id));
       board.done = [...board.done, ...done.filter(({ id }) => !known.has(id))].slice(0, DONE);
       setProblem(null);

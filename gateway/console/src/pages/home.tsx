@@ -37,6 +37,8 @@ export function Home() {
   });
   const moved = usePaced(orders.changes, 1_000);
   const counts = useQuery(OrderCountsDocument, {}, { on: moved });
+  // Feeds of what is not there say nothing.
+  const answered = counts.data !== undefined;
   const pulse = usePulse();
   const of = (status: OrderStatus) => counts.data?.orderStatusCounts.find((count) => count.status === status)?.count ?? 0;
   const latest = [...orders.state.values()].sort(byChange).slice(0, SHOWN);
@@ -82,7 +84,7 @@ export function Home() {
         <Panel title="Moving now" side={<a href="/orders">All orders</a>}>
           {latest.length === 0 ? (
             <Empty>
-              {orders.heard ? "No orders yet. " : "Looking … "}
+              {answered ? "No orders yet. " : "Looking … "}
               <a href="/kiosk">Place one at the kiosk.</a>
             </Empty>
           ) : (
@@ -127,7 +129,7 @@ export function Home() {
         <div class="stack">
           <Panel title="Bots" side={<a href="/depot">Depot</a>}>
             {all.length === 0 ? (
-              <Empty>{bots.heard || orders.heard ? "No bots yet." : "Looking …"}</Empty>
+              <Empty>{answered ? "No bots yet." : "Looking …"}</Empty>
             ) : (
               <>
                 <p class="small faint">

@@ -1,10 +1,10 @@
 /** Operations: how fast the mall is, what is behind, what is stuck, and how to mend it. */
 import { useEffect, useRef, useState } from "preact/hooks";
 import { count, duration, instant, moment, plural, rate, words } from "../format";
-import { ask, useQuery } from "../mall";
+import { ask, useFeed, usePaced, useQuery } from "../mall";
 import {
   DeadLettersDocument,
-  type DeadLettersQuery,
+  type DeadLettersSubscription,
   DiscardDeadLetterDocument,
   type LedgerLineFragment,
   LedgerPageDocument,
@@ -13,43 +13,59 @@ import {
   RebuildDocument,
   RetryDeadLetterDocument,
   RetrySagaDocument,
+  SagasDocument,
+  type SagasQuery,
 } from "../operations";
 import { type Projection, rateNow, usePulse } from "../pulse";
 import { Dots } from "../saga";
 import { Gauge, quantile } from "../spark";
 import { At, Badge, Choice, Dialog, Empty, Id, Meter, Panel, pretty, Problem, useDeed } from "../ui";
 
-type Letter = DeadLettersQuery["deadLetters"]["nodes"][number];
+type Letter = DeadLettersSubscription["deadLettersChanged"][number];
 
-/** How often what cannot be subscribed to is asked for. */
+const begin = (): { letters: readonly Letter[] | undefined } => ({ letters: undefined });
+
+/**
+ * How often the gauges are read. Where consumers and the relay stand moves with
+ * every message, and whoever looks wants a sample: a subscription would be a
+ * timer in the server. How long the answers take is a gauge itself.
+ */
 const EVERY = 2_000;
+/** What follows from the ledger is asked for when it has grown, so often at most. */
+const PACE = 1_000;
+/** So many dead letters are told of. */
+const LETTERS = 100;
+
+/** Counts on as the ledger grows. */
+function useGrowth(): number {
+  return usePaced(usePulse().head, PACE);
+}
 
 export function Operations() {
   const machinery = useQuery(MachineryDocument, {}, { every: EVERY });
-  const letters = useQuery(DeadLettersDocument, { after: null }, { every: EVERY });
-  const data = machinery.data;
+  const sagas = useQuery(SagasDocument, {}, { on: useGrowth() });
   return (
     <>
       <h1>Operations</h1>
-      <Problem text={machinery.problem} />
-      <Gauges data={data} />
+      <Problem text={machinery.problem ?? sagas.problem} />
+      <Gauges machinery={machinery.data} sagas={sagas.data} />
       <div class="columns">
-        <Sagas data={data} again={machinery.again} />
-        <DeadLetters letters={letters.data?.deadLetters.nodes} more={letters.data?.deadLetters.pageInfo.hasNextPage ?? false} again={letters.again} problem={letters.problem} />
+        <Sagas data={sagas.data} again={sagas.again} />
+        <DeadLetters />
       </div>
       <div class="columns">
         <Projections />
-        <Consumers data={data} />
+        <Consumers data={machinery.data} />
       </div>
       <Audit />
     </>
   );
 }
 
-function Gauges({ data }: { data: MachineryQuery | undefined }) {
+function Gauges({ machinery, sagas }: { machinery: MachineryQuery | undefined; sagas: SagasQuery | undefined }) {
   const pulse = usePulse();
-  const answers = useRoundTrips(data);
-  const ended = data?.ended.nodes.filter(({ state }) => state === "COMPLETED") ?? [];
+  const answers = useRoundTrips(machinery);
+  const ended = sagas?.ended.nodes.filter(({ state }) => state === "COMPLETED") ?? [];
   const took = ended
     .map(({ startedAt, endedAt }) => (endedAt ? instant(endedAt) - instant(startedAt) : 0))
     .reverse();
@@ -107,7 +123,7 @@ function useRoundTrips(data: unknown): readonly number[] {
 
 const STATES = ["STUCK", "COMPENSATING", "RUNNING", "COMPENSATED", "COMPLETED"] as const;
 
-function Sagas({ data, again }: { data: MachineryQuery | undefined; again: () => void }) {
+function Sagas({ data, again }: { data: SagasQuery | undefined; again: () => void }) {
   const deed = useDeed();
   const of = (state: (typeof STATES)[number]) => data?.sagaStateCounts.find((count) => count.state === state)?.count ?? 0;
   const lines = [...(data?.stuck.nodes ?? []), ...(data?.moving.nodes ?? [])];
@@ -178,8 +194,9 @@ function Sagas({ data, again }: { data: MachineryQuery | undefined; again: () =>
   );
 }
 
-function DeadLetters(props: { letters: readonly Letter[] | undefined; more: boolean; again: () => void; problem: string | null }) {
-  const { letters, again } = props;
+function DeadLetters() {
+  const feed = useFeed(DeadLettersDocument, {}, begin, (told, { deadLettersChanged }) => (told.letters = deadLettersChanged));
+  const { letters } = feed.state;
   const [open, setOpen] = useState<string | null>(null);
   const letter = letters?.find(({ id }) => id === open);
   const held = letters?.reduce((sum, { attempts, blocked }) => sum + (attempts > 0 ? blocked : 0), 0) ?? 0;
@@ -190,12 +207,12 @@ function DeadLetters(props: { letters: readonly Letter[] | undefined; more: bool
         letters && letters.length > 0 ? (
           <span class="badge bad">
             {count(letters.length)}
-            {props.more ? "+" : ""} parked
+            {letters.length === LETTERS ? "+" : ""} parked
           </span>
         ) : undefined
       }
     >
-      <Problem text={props.problem} />
+      <Problem text={feed.problem} />
       {!letters || letters.length === 0 ? (
         <Empty>{letters ? "Nothing is parked. Every message was handled." : "Looking …"}</Empty>
       ) : (
@@ -240,10 +257,7 @@ function DeadLetters(props: { letters: readonly Letter[] | undefined; more: bool
         <Mend
           letter={letter}
           onClose={() => setOpen(null)}
-          onDone={() => {
-            setOpen(null);
-            again();
-          }}
+          onDone={() => setOpen(null)}
         />
       )}
     </Panel>
@@ -442,12 +456,12 @@ function Consumers({ data }: { data: MachineryQuery | undefined }) {
               Relay to JetStream {relay && <Badge state={relay.state} />}
               {relay?.reason && <span class="small bad block">{relay.reason}</span>}
             </td>
-            <td class="number">{relay ? count(Number(relay.position)) : <span class="faint">none</span>}</td>
+            <td class="number">{relay ? count(Number(relay.position)) : <span class="faint">{data ? "none" : "–"}</span>}</td>
             <td class="number">{relay ? count(relay.lag) : <span class="faint">–</span>}</td>
           </tr>
         </tbody>
       </table>
-      {!relay && <p class="small faint">This process reads messages from the ledger itself, or another relays.</p>}
+      {data && !relay && <p class="small faint">This process reads messages from the ledger itself, or another relays.</p>}
     </Panel>
   );
 }
@@ -458,7 +472,7 @@ const LINES = 50;
 /** Who did what, the latest first. */
 function Audit() {
   const [which, setWhich] = useState<"people" | "all">("people");
-  const page = useQuery(LedgerPageDocument, { first: 100, after: null }, { every: EVERY });
+  const page = useQuery(LedgerPageDocument, { first: 100, after: null }, { on: useGrowth() });
   const lines = (page.data?.ledger.nodes ?? []).filter(({ causationId }) => which === "all" || causationId === null).slice(0, LINES);
   return (
     <Panel
