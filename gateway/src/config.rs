@@ -77,6 +77,13 @@ pub struct Config {
     pub trusted_documents_only: bool,
     /// How long a query or a mutation may take.
     pub operation_timeout: Option<Duration>,
+    /// How long the head of a request may take, and how long a connection may
+    /// lie idle between two.
+    pub head_timeout: Option<Duration>,
+    /// How long the body of a request may take.
+    pub body_timeout: Option<Duration>,
+    /// How long a client may take nothing of what is written to it.
+    pub write_timeout: Option<Duration>,
     /// How many connections there may be.
     pub max_connections: Option<usize>,
     /// How many of them one address may have.
@@ -386,6 +393,9 @@ impl Reader {
             trusted_documents,
             trusted_documents_only,
             operation_timeout: self.optional("operation_timeout", duration),
+            head_timeout: self.optional("head_timeout", duration),
+            body_timeout: self.optional("body_timeout", duration),
+            write_timeout: self.optional("write_timeout", duration),
             max_connections: self.optional("max_connections", count),
             max_connections_per_address: self.optional("max_connections_per_address", count),
             data: self.read("data", |text| Ok(PathBuf::from(text)), "mallbots-data".into()),

@@ -350,14 +350,16 @@ impl Application {
         };
         // From elsewhere nobody is offered a way in.
         let people = people.filter(|_| config.listen.ip().is_loopback());
+        let usual = TransportSettings::default();
         let settings = TransportSettings {
             origins,
             authenticator,
             people,
             preflight: config.preflight,
             callbacks: callbacks(config)?,
+            body_timeout: config.body_timeout.unwrap_or(usual.body_timeout),
             connections: connections(config),
-            ..TransportSettings::default()
+            ..usual
         };
         Self::with_settings(config, settings, pipeline, lifecycle, readiness).await
     }
@@ -510,6 +512,8 @@ fn connections(config: &Config) -> ConnectionSettings {
     let alone = config.listen.ip().is_loopback();
     let per_address = if alone { max } else { usual.max_per_address };
     ConnectionSettings {
+        head_timeout: config.head_timeout.unwrap_or(usual.head_timeout),
+        write_timeout: config.write_timeout.unwrap_or(usual.write_timeout),
         max,
         max_per_address: config.max_connections_per_address.unwrap_or(per_address),
         ..usual

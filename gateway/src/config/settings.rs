@@ -221,6 +221,14 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new("max_callbacks", "how many subscriptions by callback there may be")
         .usually("1000"),
     Setting::new("operation_timeout", "how long a query or a mutation may take").usually("30s"),
+    Setting::new(
+        "head_timeout",
+        "how long a request's head may take, and how long a connection may lie idle",
+    )
+    .usually("30s"),
+    Setting::new("body_timeout", "how long a request's body may take").usually("15s"),
+    Setting::new("write_timeout", "how long a client may take nothing of what it is sent")
+        .usually("30s"),
     Setting::new("max_connections", "how many connections there may be").usually("20000"),
     Setting::new("max_connections_per_address", "how many of them one address may have")
         .depends("1000, where only this machine is served as many as there may be"),

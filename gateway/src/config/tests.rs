@@ -235,6 +235,9 @@ fn the_door_may_be_made_narrower() {
         ("MALLBOTS_TRUSTED_DOCUMENTS", "manifest.json"),
         ("MALLBOTS_TRUSTED_DOCUMENTS_ONLY", "true"),
         ("MALLBOTS_OPERATION_TIMEOUT", "5s"),
+        ("MALLBOTS_HEAD_TIMEOUT", "6s"),
+        ("MALLBOTS_BODY_TIMEOUT", "7s"),
+        ("MALLBOTS_WRITE_TIMEOUT", "8s"),
         ("MALLBOTS_MAX_CONNECTIONS", "100"),
         ("MALLBOTS_MAX_CONNECTIONS_PER_ADDRESS", "10"),
     ];
@@ -243,6 +246,10 @@ fn the_door_may_be_made_narrower() {
     assert!(!config.introspection && !config.persisted_queries);
     assert!(config.trusted_documents_only);
     assert_eq!(config.operation_timeout, Some(Duration::from_secs(5)));
+    assert_eq!(
+        [config.head_timeout, config.body_timeout, config.write_timeout],
+        [6, 7, 8].map(|seconds| Some(Duration::from_secs(seconds)))
+    );
     assert_eq!((config.max_connections, config.max_connections_per_address), (Some(100), Some(10)));
 
     for (name, value, fault) in [
@@ -323,7 +330,14 @@ fn what_is_read_is_told_and_is_by_default_what_is_told() {
         environment.push((setting.variable(), text.to_owned()));
         let same = format!("{:?}", Config::load(&flags, environment).unwrap());
         // These are decided where they are used, if nobody says.
-        let is_elsewhere = ["operation_timeout", "max_connections"].contains(&setting.key);
+        let is_elsewhere = [
+            "operation_timeout",
+            "head_timeout",
+            "body_timeout",
+            "write_timeout",
+            "max_connections",
+        ]
+        .contains(&setting.key);
         assert!(same == usual || is_elsewhere, "{}: {same}", setting.key);
     }
 }

@@ -102,6 +102,24 @@ fn it_tells_its_address_once_it_answers_and_ends_cleanly_when_told_to() {
 }
 
 #[test]
+fn slow_requests_are_waited_for_as_long_as_the_settings_say() {
+    let settings = [("MALLBOTS_HEAD_TIMEOUT", "50ms"), ("MALLBOTS_BODY_TIMEOUT", "50ms")];
+    let process = Process::start(&settings);
+    let all_of = |mut stream: TcpStream| {
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    let body = all_of(process.begin_request());
+    assert!(body.starts_with("HTTP/1.1 408 "), "{body}");
+    // A head that is not ended, and none at all.
+    let mut stream = TcpStream::connect(&process.address).unwrap();
+    stream.write_all(b"POST /graphql HTTP/1.1\r\n").unwrap();
+    all_of(stream);
+    all_of(TcpStream::connect(&process.address).unwrap());
+}
+
+#[test]
 fn a_request_in_hand_is_finished_first() {
     let mut process = Process::start(&[]);
     let mut stream = process.begin_request();
