@@ -101,6 +101,7 @@ test("Apollo's composition has nothing to say against it", () => {
 });
 
 test("the Guild's composition has nothing to say against it", () => {
+  // It knows errors only, no hints.
   const { supergraphSdl, errors } = composeByGuild(services);
   assert.deepEqual(errors ?? [], []);
   assert.match(supergraphSdl, /@join__type\(graph: MALL, key: "id"\)/);

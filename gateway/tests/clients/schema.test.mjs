@@ -156,9 +156,34 @@ test("things with an id are Relay's nodes", () => {
   for (const type of all) assert.equal(String(type.getFields().id.type), "ID!", type.name);
 });
 
+/** What somebody who used one schema would miss in the other. */
+function broken(before, after) {
+  return findBreakingChanges(before, after).map(({ type, description }) => `${type}: ${description}`);
+}
+
+test("what breaks somebody is noticed, what is only added is not", async () => {
+  const released = await read("schema.released.graphql");
+  // What is written within a type, written otherwise.
+  const changed = (type, from, to) => {
+    const at = released.indexOf(from, released.indexOf(`${type} {`));
+    assert.ok(at > 0, `${from} stands in ${type}`);
+    const after = released.slice(0, at) + to + released.slice(at + from.length);
+    return broken(buildSchema(released), buildSchema(after)).map((found) => found.split(":")[0]);
+  };
+  const order = "type Order implements Node";
+  assert.deepEqual(changed(order, "total: Money!", "sum: Money!"), ["FIELD_REMOVED"]);
+  assert.deepEqual(changed(order, "total: Money!", "total: Money"), ["FIELD_CHANGED_KIND"]);
+  assert.deepEqual(changed("enum OrderStatus", "\tAPPROVED\n", "\tPASSED\n"), ["VALUE_REMOVED_FROM_ENUM"]);
+  assert.deepEqual(
+    changed("input RegisterCustomerInput", "name: String!", "name: String!\n\tborn: Int!"),
+    ["REQUIRED_INPUT_FIELD_ADDED"],
+  );
+  assert.deepEqual(changed(order, "total: Money!", "total: Money!\n\ttax: Money"), []);
+  assert.deepEqual(changed("enum OrderStatus", "\tAPPROVED\n", "\tAPPROVED\n\tPASSED\n"), []);
+});
+
 test("nothing that was released is taken away unless that is meant", async () => {
-  const released = buildSchema(await read("schema.released.graphql"));
-  const found = findBreakingChanges(released, schema).map(({ type, description }) => `${type}: ${description}`);
+  const found = broken(buildSchema(await read("schema.released.graphql")), schema);
   const meant = JSON.parse(await readFile(new URL("breaking.json", import.meta.url), "utf8"));
   assert.deepEqual(found.sort(), meant.sort(), "say in breaking.json which of these are meant");
 });
