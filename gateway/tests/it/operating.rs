@@ -102,6 +102,27 @@ async fn parked(mall: &Mall, count: usize) -> Vec<Value> {
     .await
 }
 
+/// What is parked, from the end, in pages of two.
+async fn walked_back(mall: &Mall) -> Vec<String> {
+    let mut ids = Vec::new();
+    let mut place = String::new();
+    loop {
+        let document = format!(
+            "{{ deadLetters(last: 2{place}) {{ nodes {{ id }} \
+             pageInfo {{ startCursor hasPreviousPage hasNextPage }} }} }}"
+        );
+        let page = mall.ask(&document, json!({})).await.succeeds()["deadLetters"].take();
+        assert_eq!(page["pageInfo"]["hasNextPage"], !place.is_empty(), "{page}");
+        let nodes = page["nodes"].as_array().unwrap().iter().rev();
+        ids.extend(nodes.map(|letter| letter["id"].as_str().unwrap().to_owned()));
+        if page["pageInfo"]["hasPreviousPage"] == false {
+            return ids;
+        }
+        let start = page["pageInfo"]["startCursor"].as_str().unwrap();
+        place = format!(", before: \"{start}\"");
+    }
+}
+
 async fn parked_messages_are_listed_shown_retried_mended_and_thrown_away(mut mall: Mall) {
     let none = operate(&mall, &["dlq", "list"], "").await;
     assert_eq!((none.code, &*none.out), (Some(0), "Nothing is parked.\n"), "{none:?}");
@@ -123,6 +144,7 @@ async fn parked_messages_are_listed_shown_retried_mended_and_thrown_away(mut mal
 
     let letters = parked(&mall, 3).await;
     let id = |number: usize| letters[number]["id"].as_str().unwrap();
+    assert_eq!(walked_back(&mall).await, [id(2), id(1), id(0)]);
     let list = operate(&mall, &["dlq", "list", "--consumer", "customers"], "").await;
     assert_eq!(list.out.lines().count(), 4, "{list:?}");
     assert!(list.out.contains("customers.AuthorizeCustomer"), "{list:?}");
