@@ -238,9 +238,23 @@ impl Database {
 
     /// Opens a file only to look at it, also while a process works with it.
     pub async fn sqlite_read_only(path: &Path) -> Result<Self, StoreError> {
+        Self::sqlite_to_look_at(path, false).await
+    }
+
+    /// Opens a file for one short look. Nothing is left beside a file that
+    /// nobody has open: a log of another user's would keep its owner out. What
+    /// is read of a file that is opened by others during the look may be wrong.
+    pub async fn sqlite_for_a_glance(path: &Path) -> Result<Self, StoreError> {
+        let mut log = path.as_os_str().to_owned();
+        log.push("-wal");
+        Self::sqlite_to_look_at(path, !Path::new(&log).exists()).await
+    }
+
+    async fn sqlite_to_look_at(path: &Path, is_at_rest: bool) -> Result<Self, StoreError> {
         let options = SqliteConnectOptions::new()
             .filename(path)
             .read_only(true)
+            .immutable(is_at_rest)
             .foreign_keys(false)
             .busy_timeout(Duration::from_secs(5))
             .log_statements(LOGGED_AT)

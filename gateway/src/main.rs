@@ -87,7 +87,7 @@ fn settings(cli: &Cli, defaults: &[(&str, &str)]) -> anyhow::Result<Config> {
 fn migrate(config: &Config) -> anyhow::Result<ExitCode> {
     telemetry::start(&config.log).context("starting the log")?;
     block_on(async {
-        mall::Databases::open(config).await?;
+        mall::Databases::open(config).await?.close().await;
         print(b"The tables are as this version needs them.\n")
     })
 }

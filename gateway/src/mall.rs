@@ -24,7 +24,10 @@ use mallbots_messaging::{
 };
 use mallbots_migrations::{LedgerMigrator, ViewsMigrator, up};
 use mallbots_projections::{projector::Projector, reads::Reads};
-use tokio::sync::{Mutex, watch};
+use tokio::{
+    sync::{Mutex, watch},
+    time::timeout,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
@@ -50,6 +53,8 @@ const READ_BACK: Duration = Duration::from_secs(2);
 const ANSWERS_KEPT: Duration = Duration::from_hours(7 * 24);
 /// How often it is looked for answers that are too old.
 const TIDIED_EVERY: Duration = Duration::from_hours(1);
+/// How long a database may take to give its connections back.
+const CLOSING: Duration = Duration::from_secs(5);
 
 /// What one process does for all, by the names of the leases.
 const RELAY: &str = "relay";
@@ -108,6 +113,21 @@ impl Databases {
         up::<ViewsMigrator>(&self.views.write).await.context("migrating the read models")?;
         Ok(())
     }
+
+    /// Gives the connections back in order. A file whose last connection is
+    /// closed is whole by itself: its log is taken in and gone, and it may be copied.
+    pub async fn close(self) {
+        for (name, database) in [("ledger", self.ledger), ("views", self.views)] {
+            match timeout(CLOSING, database.close()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    let error = &error as &dyn std::error::Error;
+                    warn!(name, error, "a database closed badly");
+                }
+                Err(_) => warn!(name, "a database is in use; it is closed with the process"),
+            }
+        }
+    }
 }
 
 /// The rooms of a process.
@@ -125,9 +145,11 @@ pub async fn open(
     lifecycle: &Lifecycle,
     readiness: &Readiness,
 ) -> anyhow::Result<Opened> {
-    let Databases { ledger: database, views } = Databases::open(config).await?;
+    let databases = Databases::open(config).await?;
+    let (database, views) = (databases.ledger.clone(), databases.views.clone());
+    lifecycle.on_close("databases", databases.close());
 
-    // The ledger is closed last: everybody writes to it until they stop.
+    // The ledger is closed after the tasks: everybody writes to it until they stop.
     let (tracker, closing) = (TaskTracker::new(), CancellationToken::new());
     let options = LedgerOptions {
         snapshot_every: config.snapshot_interval.get().into(),

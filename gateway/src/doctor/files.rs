@@ -88,7 +88,7 @@ async fn open_file<M: MigratorTrait>(path: &Path, name: &str, what: &str) -> Vec
                     be thrown away instead: it is filled anew)";
         Finding::bad(AREA, format!("{name} cannot be read: {}", causes(error)), mend)
     };
-    let database = match Database::sqlite_read_only(path).await {
+    let database = match Database::sqlite_for_a_glance(path).await {
         Ok(database) => database,
         Err(error) => return vec![broken(&error)],
     };

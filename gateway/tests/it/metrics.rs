@@ -148,8 +148,9 @@ async fn sagas_and_their_steps_are_timed_by_how_they_end() {
         "create_order InitiateShopping succeeded",
     ];
     assert_eq!(names, due);
+    // They are measured in whole microseconds, and follow each other without a gap.
     let parts: f64 = steps.values().map(|step| step[0]).sum();
-    assert!(parts > 0.0 && parts <= whole, "{steps:?} of {sagas:?}");
+    assert!(parts > 0.0 && parts < whole + 1e-6, "{steps:?} of {sagas:?}");
 }
 
 #[tokio::test]

@@ -394,6 +394,7 @@ async fn a_doctor_finds_a_mall_well_open_or_closed(mut mall: Mall) {
         entries
     };
     let before = listing();
+    assert!(!before.iter().any(|name| name.to_string_lossy().ends_with("-wal")), "{before:?}");
     // An address of this machine that nobody else here listens on.
     let elsewhere = format!("127.9.8.7:{}", url.port().unwrap());
     let (code, found) = examined(&mall, &["--listen", &elsewhere]).await;
