@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use async_nats::jetstream::message::StreamMessage;
+use async_nats::jetstream::{
+    message::StreamMessage,
+    stream::{RawMessageErrorKind, Stream},
+};
 use mallbots_domain::id::{BasketId, EntityId};
 use mallbots_eventstore::{
     append::{Append, NewEvent, StreamWrite},
@@ -22,7 +25,7 @@ use mallbots_testing::{
     ledgers::{Tasks, TestLedger},
     nats::{NatsServer, NatsSettings},
 };
-use tokio::sync::watch;
+use tokio::{sync::watch, time::sleep};
 use uuid::Uuid;
 
 use crate::mall::in_time;
@@ -186,11 +189,21 @@ pub(crate) async fn stored(nats: &Nats) -> Vec<StreamMessage> {
     let state = &stream.cached_info().state;
     let mut messages = Vec::new();
     for sequence in state.first_sequence..=state.last_sequence {
-        if let Ok(message) = stream.get_raw_message(sequence).await {
-            messages.push(message);
-        }
+        messages.extend(in_time("a message", message(&stream, sequence)).await);
     }
     messages
+}
+
+/// A message, unless there is none: servers that are choosing a leader have no
+/// answer, which says nothing.
+async fn message(stream: &Stream, sequence: u64) -> Option<StreamMessage> {
+    loop {
+        match stream.get_raw_message(sequence).await {
+            Ok(message) => return Some(message),
+            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => return None,
+            Err(_) => sleep(Duration::from_millis(50)).await,
+        }
+    }
 }
 
 /// Everything in the ledger.
