@@ -16,10 +16,17 @@ use uuid::Uuid;
 use super::{Deeds, Refused, Town, catalog};
 use crate::client::operations::{self, Amount, Basket, End};
 
+/// How many customers wait at the gate before it opens and know what they
+/// want: whoever looks in first sees something happen at once.
+const EARLY: u32 = 3;
+
 /// The life of a customer: shopping, and what lies between.
 pub(super) async fn live(town: Arc<Town>, number: u32) {
     let customer: CustomerId = catalog::id(number);
     let mut rng = town.chance(u64::from(number));
+    if number <= EARLY {
+        let _ = buy_from_a_list(&town, &mut rng, customer).await;
+    }
     // Not all come at once.
     town.while_away(&mut rng, 0.0, 10.0).await;
     loop {
@@ -50,6 +57,28 @@ async fn shop(town: &Town, rng: &mut StdRng, customer: CustomerId) -> Result<(),
     }
     town.watch(|| operations::order_changed(order), |order| is_over(order.status).then_some(()))
         .await;
+    Ok(())
+}
+
+/// Shops without looking around.
+async fn buy_from_a_list(
+    town: &Town,
+    rng: &mut StdRng,
+    customer: CustomerId,
+) -> Result<(), Refused> {
+    let basket = BasketId::from_uuid(Uuid::now_v7());
+    town.call(operations::start_basket(basket, customer)).await?;
+    let mut stores = town.call(operations::stores(End::First(100))).await?.nodes;
+    stores.shuffle(rng);
+    for store in stores.iter().take(2) {
+        let products = town.call(operations::products(store.id, End::First(100))).await?.nodes;
+        if let Some(product) = products.choose(rng) {
+            town.call(operations::add_basket_item(basket, product.id, 1)).await?;
+        }
+    }
+    let Some(filled) = town.call(operations::basket(basket)).await? else { return Ok(()) };
+    check_out(town, rng, customer, &filled).await?;
+    Deeds::count(&town.deeds.bought);
     Ok(())
 }
 
