@@ -447,7 +447,7 @@ export type PayInvoiceMutation = { readonly payInvoice: { readonly position: str
 export type OpenStoresQueryVariables = Exact<{ [key: string]: never; }>;
 
 
-export type OpenStoresQuery = { readonly stores: { readonly nodes: ReadonlyArray<{ readonly id: string, readonly name: string, readonly location: string }> } };
+export type OpenStoresQuery = { readonly stores: { readonly nodes: ReadonlyArray<{ readonly id: string, readonly name: string, readonly location: string, readonly products: { readonly nodes: ReadonlyArray<{ readonly id: string }> } }> } };
 
 export type ShelfSubscriptionVariables = Exact<{
   store: string | number;
@@ -544,7 +544,7 @@ export type AllStoresQueryVariables = Exact<{
 }>;
 
 
-export type AllStoresQuery = { readonly stores: { readonly nodes: ReadonlyArray<{ readonly id: string, readonly name: string, readonly location: string, readonly participating: boolean }> } };
+export type AllStoresQuery = { readonly stores: { readonly nodes: ReadonlyArray<{ readonly id: string, readonly name: string, readonly location: string, readonly participating: boolean, readonly products: { readonly nodes: ReadonlyArray<{ readonly id: string }> } }> } };
 
 export type CreateStoreMutationVariables = Exact<{
   id: string | number;
@@ -1478,6 +1478,11 @@ export const OpenStoresDocument = new TypedDocumentString(`
       id
       name
       location
+      products(first: 1) {
+        nodes {
+          id
+        }
+      }
     }
   }
 }
@@ -1717,6 +1722,11 @@ export const AllStoresDocument = new TypedDocumentString(`
       name
       location
       participating
+      products(first: 1) {
+        nodes {
+          id
+        }
+      }
     }
   }
 }

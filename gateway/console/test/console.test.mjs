@@ -285,6 +285,7 @@ test("the store desk opens stores, changes prices and takes products off sale", 
   await page.getByLabel("Where in the mall").fill("Roof");
   await button(page, "Open it").click();
   await page.getByRole("heading", { name: "Kites" }).waitFor();
+  await page.getByText("Nothing on the shelves.").waitFor();
   await button(page, "Add a product").click();
   await page.getByLabel("Name", { exact: true }).fill("Box kite");
   await page.getByLabel("SKU").fill("K-1");

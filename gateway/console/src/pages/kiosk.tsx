@@ -212,7 +212,7 @@ function Shop({ customer, basket, onLeave }: { customer: Customer; basket: strin
               </li>
             ))}
           </ul>
-          {products.length === 0 && (wanted ? found.data : shelf.heard) && <Empty>Nothing here.</Empty>}
+          {products.length === 0 && (wanted ? found.data : shelf.heard || here?.products.nodes.length === 0) && <Empty>Nothing here.</Empty>}
         </div>
         <Basket {...{ basket, customer, deed }} whole={live.state.basket} />
       </div>

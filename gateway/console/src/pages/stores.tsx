@@ -177,7 +177,8 @@ function Desk({ store, again }: { store: Store; again: () => void }) {
           ))}
         </tbody>
       </table>
-      {shelf.heard && products.length === 0 && <Empty>Nothing on the shelves.</Empty>}
+      {/* Of shelves that were always bare nothing is heard. */}
+      {products.length === 0 && (shelf.heard || store.products.nodes.length === 0) && <Empty>Nothing on the shelves.</Empty>}
       {editing && <Goods store={store.id} product={editing === "new" ? null : editing} onClose={() => setEditing(null)} />}
       {name !== null && (
         <Dialog title="Rename the store" onClose={() => setName(null)}>
