@@ -10,7 +10,7 @@
 //! Whether a trace is recorded is decided where it begins, and written at the
 //! end of the `traceparent`. What belongs to one that is not costs nothing here.
 
-use std::{borrow::Cow, fmt::Write, sync::OnceLock};
+use std::{borrow::Cow, fmt::Write, sync::OnceLock, time::Instant};
 
 /// Where spans go. One per process.
 pub trait Tracer: Send + Sync + 'static {
@@ -48,6 +48,8 @@ pub struct New<'a> {
     pub kind: SpanKind,
     /// What it follows from. It begins a trace without.
     pub parent: Option<Place<'a>>,
+    /// When it began, if not now.
+    pub began: Option<Instant>,
 }
 
 /// Where in a trace something is, as W3C writes it.
@@ -155,10 +157,30 @@ impl Span {
     #[must_use]
     pub fn enter(parent: Option<Place<'_>>, name: impl Into<Cow<'static, str>>) -> Self {
         let Some(tracer) = TRACER.get() else { return Self(None) };
+        Self::enter_if_sampled(&**tracer, None, parent, name)
+    }
+
+    /// The same of what began before.
+    #[must_use]
+    pub fn enter_at(
+        began: Instant,
+        parent: Option<Place<'_>>,
+        name: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        let Some(tracer) = TRACER.get() else { return Self(None) };
+        Self::enter_if_sampled(&**tracer, Some(began), parent, name)
+    }
+
+    fn enter_if_sampled(
+        tracer: &dyn Tracer,
+        began: Option<Instant>,
+        parent: Option<Place<'_>>,
+        name: impl Into<Cow<'static, str>>,
+    ) -> Self {
         if !parent.map_or_else(|| tracer.samples(), |parent| is_sampled(parent.traceparent)) {
             return Self(None);
         }
-        Self::start(&**tracer, name.into(), SpanKind::Server, parent)
+        Self(Some(tracer.start(New { name: name.into(), kind: SpanKind::Server, parent, began })))
     }
 
     /// What follows from something, if the trace it is in is recorded. The name
@@ -202,7 +224,7 @@ impl Span {
         kind: SpanKind,
         parent: Option<Place<'_>>,
     ) -> Self {
-        Self(Some(tracer.start(New { name, kind, parent })))
+        Self(Some(tracer.start(New { name, kind, parent, began: None })))
     }
 
     /// Whether it is recorded: what is said of it is worth putting together.

@@ -11,7 +11,7 @@ use std::{
     pin::Pin,
     str::FromStr,
     sync::atomic::{AtomicU64, Ordering},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use anyhow::{Context as _, ensure};
@@ -114,6 +114,10 @@ impl trace::Tracer for Spans {
             trace::SpanKind::Consumer => SpanKind::Consumer,
             trace::SpanKind::Internal => SpanKind::Internal,
         });
+        let builder = match new.began {
+            Some(began) => builder.with_start_time(SystemTime::now() - began.elapsed()),
+            None => builder,
+        };
         let parent = match new.parent.and_then(context_of) {
             Some(parent) => Context::new().with_remote_span_context(parent),
             None => Context::new(),
@@ -269,7 +273,7 @@ mod tests {
         assert!(!spans.samples());
         let kind = trace::SpanKind::Consumer;
         let parent = Some(Place { traceparent: PARENT, tracestate: Some("mall=robots,other=1") });
-        let mut span = spans.start(New { name: "process".into(), kind, parent });
+        let mut span = spans.start(New { name: "process".into(), kind, parent, began: None });
         let traceparent = span.traceparent();
         assert!(trace::is_traceparent(&traceparent) && trace::is_sampled(&traceparent));
         assert_eq!(span.tracestate().as_deref(), Some("mall=robots,other=1"));

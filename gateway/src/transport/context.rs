@@ -1,6 +1,7 @@
 //! What resolvers know of the request they answer, beside its document.
 
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -49,25 +50,30 @@ impl RequestContext {
         }
     }
 
-    /// The same under the name the caller gave it, if that is a UUID: whatever
-    /// else there is in the header would end up in logs.
-    #[must_use]
-    pub fn named_by(self, headers: &HeaderMap) -> Self {
+    /// The request that came with these headers, in the trace they tell of and
+    /// under the name they give it. A trace context that cannot be one is
+    /// ignored, as its standard says, and so is a name that is no UUID:
+    /// whatever else stands there would end up in logs.
+    pub fn of_headers(headers: &HeaderMap) -> Self {
         let name = headers.get(REQUEST_ID).and_then(|name| name.to_str().ok());
         let name = name.filter(|name| matches!(name.len(), 32 | 36));
         let name = name.and_then(|name| Uuid::try_parse(name).ok()).filter(|name| !name.is_nil());
-        Self { request_id: name.unwrap_or(self.request_id), ..self }
+        let minted = Self::mint();
+        Self {
+            request_id: name.unwrap_or(minted.request_id),
+            trace: CallerTrace::of_headers(headers),
+            ..minted
+        }
     }
 
-    /// Takes along what the headers say. A key that cannot be one is an error;
-    /// a trace context that cannot be one is ignored, as its standard says.
+    /// Takes along what else the headers say. What cannot be read is an error.
     pub fn with_headers(self, headers: &HeaderMap) -> Result<Self, ClientError> {
         let idempotency_key = match headers.get(IDEMPOTENCY_KEY) {
             None => None,
             Some(key) => Some(idempotency_key(key.as_bytes())?),
         };
         let consistency = Token::of_headers(headers)?;
-        Ok(Self { idempotency_key, trace: CallerTrace::of_headers(headers), consistency, ..self })
+        Ok(Self { idempotency_key, consistency, ..self })
     }
 }
 
@@ -98,27 +104,39 @@ pub struct CallerTrace {
 impl CallerTrace {
     /// What `find` says under the names there are: W3C's first, then Jaeger's.
     /// What cannot be a trace context is ignored.
-    pub(super) fn of<'v>(find: impl Fn(&HeaderName) -> Option<&'v str>) -> Self {
+    pub(super) fn of<'v>(find: impl Fn(&HeaderName) -> Option<Cow<'v, str>>) -> Self {
         let w3c = find(&TRACEPARENT).filter(|text| trace::is_traceparent(text));
         match w3c {
             Some(traceparent) => Self {
-                traceparent: Some(traceparent.to_owned()),
-                tracestate: find(&TRACESTATE).filter(|text| is_tracestate(text)).map(str::to_owned),
+                traceparent: Some(traceparent.into_owned()),
+                tracestate: find(&TRACESTATE)
+                    .filter(|text| is_tracestate(text))
+                    .map(Cow::into_owned),
             },
             None => Self {
-                traceparent: find(&UBER_TRACE_ID).and_then(trace::of_uber_trace_id),
+                traceparent: find(&UBER_TRACE_ID).and_then(|text| trace::of_uber_trace_id(&text)),
                 tracestate: None,
             },
         }
     }
 
+    /// A header may come in several lines, which read as one with commas
+    /// between them (RFC 9110, 5.2): that makes one `tracestate` of many, and
+    /// of several places in a trace none.
     pub(super) fn of_headers(headers: &HeaderMap) -> Self {
-        Self::of(|name| headers.get(name)?.to_str().ok())
+        Self::of(|name| {
+            let mut lines = headers.get_all(name).iter().map(HeaderValue::to_str);
+            let first = lines.next()?.ok()?;
+            let joined = lines.try_fold(Cow::Borrowed(first), |all, line| {
+                line.map(|line| Cow::Owned(format!("{all},{line}")))
+            });
+            joined.ok()
+        })
     }
 
     /// What stands beside a document, or in the payload of `connection_init`.
     pub(super) fn of_entries(entries: &serde_json::Map<String, serde_json::Value>) -> Self {
-        Self::of(|name| entries.get(name.as_str())?.as_str())
+        Self::of(|name| entries.get(name.as_str())?.as_str().map(Cow::Borrowed))
     }
 
     /// That of what follows from a span, if it is recorded.
@@ -237,7 +255,7 @@ mod tests {
 
     fn with(name: HeaderName, value: &str) -> Result<RequestContext, ClientError> {
         let headers = HeaderMap::from_iter([(name, value.parse().unwrap())]);
-        RequestContext::mint().with_headers(&headers)
+        RequestContext::of_headers(&headers).with_headers(&headers)
     }
 
     #[test]
@@ -269,6 +287,22 @@ mod tests {
     }
 
     #[test]
+    fn the_lines_of_a_header_are_one_list() {
+        let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let read = |lines: &[(HeaderName, &str)]| {
+            let mut headers = HeaderMap::new();
+            for (name, line) in lines {
+                headers.append(name, line.parse().unwrap());
+            }
+            CallerTrace::of_headers(&headers)
+        };
+        let trace = read(&[(TRACEPARENT, good), (TRACESTATE, "a=1"), (TRACESTATE, "b=2,c=3")]);
+        assert_eq!(trace.tracestate.as_deref(), Some("a=1,b=2,c=3"));
+        // Nobody is in two places at once.
+        assert_eq!(read(&[(TRACEPARENT, good), (TRACEPARENT, good)]), CallerTrace::default());
+    }
+
+    #[test]
     fn a_trace_is_told_in_either_way_and_the_standard_counts_if_both_are() {
         let (w3c, other) = ("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "00-4bf9");
         let uber = "a3ce929d0e0e4736:b7:0:1";
@@ -294,7 +328,7 @@ mod tests {
     fn a_request_has_the_name_its_caller_gave_it_if_that_can_be_one() {
         let named = |name: &str| {
             let headers = HeaderMap::from_iter([(REQUEST_ID, name.parse().unwrap())]);
-            RequestContext::mint().named_by(&headers).request_id.to_string()
+            RequestContext::of_headers(&headers).request_id.to_string()
         };
         let name = "0190a7b1-5f6e-7000-8000-00000000002a";
         assert_eq!(named(name), name);

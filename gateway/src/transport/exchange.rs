@@ -19,8 +19,17 @@ pub struct Exchange {
 impl Exchange {
     /// A request for an answer of this form.
     pub(super) fn new(method: &Method, form: MediaType) -> Self {
-        // There are no others (`query`).
-        let method = if *method == Method::GET { "GET" } else { "POST" };
+        let method = match method.as_str() {
+            "GET" => "GET",
+            "POST" => "POST",
+            "HEAD" => "HEAD",
+            "PUT" => "PUT",
+            "PATCH" => "PATCH",
+            "DELETE" => "DELETE",
+            "OPTIONS" => "OPTIONS",
+            // Names that anybody may make up are not told.
+            _ => "_OTHER",
+        };
         Self { method, form, status: Arc::default() }
     }
 

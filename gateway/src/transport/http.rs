@@ -5,7 +5,7 @@
 //! `application/json` every well-formed request is answered 200, with
 //! `application/graphql-response+json` one that is refused is answered 400.
 
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
 use async_graphql::parser::types::OperationType;
 use axum::{
@@ -48,8 +48,10 @@ const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering")
 
 /// Answers everything that comes to `/graphql`.
 pub(super) async fn answer(State(door): State<Arc<Door>>, request: Request) -> Response {
-    let context = RequestContext::mint().named_by(request.headers());
-    let request_id = context.request_id;
+    let began = Instant::now();
+    let context = RequestContext::of_headers(request.headers());
+    let (request_id, trace) = (context.request_id, context.trace.clone());
+    let method = request.method().clone();
     let origin = cors::allowed(&door.settings.origins, request.headers());
     // What resolvers do is watched by the pipeline; this is for the rest.
     let answer = AssertUnwindSafe(async {
@@ -62,10 +64,13 @@ pub(super) async fn answer(State(door): State<Arc<Door>>, request: Request) -> R
     let mut response = match answer.catch_unwind().await {
         Ok(Ok(response)) => response,
         Ok(Err(refused)) => {
-            let line = RequestLine::of_refused(Transport::Http, request_id);
-            line.finished(Some(refused.code()));
-            door.pipeline.tally().refused(refused.code());
+            let code = refused.code();
             let Refused { status, media, error, locations, headers } = *refused;
+            let exchange = Exchange::new(&method, media);
+            exchange.begun(status);
+            let line = RequestLine::of_refused(Transport::Http, request_id, &trace, began);
+            line.over(exchange).finished(Some(code));
+            door.pipeline.tally().refused(code);
             let reply = Reply::refused(error, locations, request_id);
             let mut response = respond(reply, media, status);
             response.headers_mut().extend(headers);

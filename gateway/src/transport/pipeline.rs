@@ -730,21 +730,38 @@ impl RequestLine {
         }
     }
 
-    /// A request that never became an operation.
-    pub(super) fn of_refused(transport: Transport, request_id: uuid::Uuid) -> Self {
+    /// A request that never became an operation: its document may not even
+    /// have been read.
+    pub(super) fn of_refused(
+        transport: Transport,
+        request_id: uuid::Uuid,
+        trace: &CallerTrace,
+        began: Instant,
+    ) -> Self {
+        let mut span = trace::Span::enter_at(began, trace.place(), "GraphQL Operation");
+        if span.is_recording() {
+            span.set("request.id", request_id.to_string());
+        }
         Self {
             transport,
             kind: None,
             name: None,
             request_id,
             roles: Roles::default(),
-            span: trace::Span::none(),
-            traceparent: None,
+            traceparent: span.traceparent().or_else(|| trace.traceparent.clone()),
+            span,
             exchange: None,
-            started: Instant::now(),
+            started: began,
             items: None,
             code: None,
         }
+    }
+
+    /// It came, and is answered, so.
+    pub(super) fn over(mut self, exchange: Exchange) -> Self {
+        exchange.describe(&mut self.span);
+        self.exchange = Some(exchange);
+        self
     }
 
     /// It was answered.

@@ -476,6 +476,7 @@ impl Connection {
             ));
         }
 
+        let began = Instant::now().into_std();
         // No idempotency key: the socket's would name all its operations alike.
         // The operation knows best which trace it is in.
         let trace = parameters.extensions.as_ref().map(CallerTrace::of_entries);
@@ -492,7 +493,8 @@ impl Connection {
         let operation = match prepared {
             Ok(operation) => operation,
             Err(Refusal { error, locations }) => {
-                let line = RequestLine::of_refused(Transport::WebSocket, context.request_id);
+                let RequestContext { request_id, trace, .. } = &context;
+                let line = RequestLine::of_refused(Transport::WebSocket, *request_id, trace, began);
                 line.finished(Some(error.code));
                 self.pipeline().tally().refused(error.code);
                 let reply = Reply::refused(error, locations, context.request_id);

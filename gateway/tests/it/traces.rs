@@ -599,6 +599,22 @@ async fn a_request_that_is_refused_says_so_in_its_trace() {
 }
 
 #[tokio::test]
+async fn what_never_becomes_an_operation_is_told_in_its_trace_too() {
+    let mut collector = Collector::open().await;
+    let mall = traced_mall(&collector, "0").await;
+    let ask = reqwest::Client::new()
+        .delete(mall.client.url().clone())
+        .header("traceparent", format!("00-{TRACE}-{CALLER}-01"));
+    let answer = within("an answer", ask.send()).await.unwrap();
+    assert_eq!(answer.status(), 405);
+    let find = |tree: &Tree| tree.named(TRACE, "GraphQL Operation").next().cloned();
+    let span = collector.until("the refused request", find).await;
+    assert_eq!(span.attributes["http.response.status_code"], "405");
+    assert_eq!(span.attributes["http.request.method"], "DELETE");
+    assert_eq!(span.attributes["error.type"], "METHOD_NOT_ALLOWED");
+}
+
+#[tokio::test]
 async fn without_its_collector_the_mall_goes_on_and_says_so_once() {
     // Nobody answers there.
     let away = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
