@@ -155,6 +155,9 @@ async fn parked_messages_are_listed_shown_retried_mended_and_thrown_away(mut mal
     assert!(shown.out.contains("\"broken\": true"), "{shown:?}");
     assert!(shown.out.contains("behind it     1"), "{shown:?}");
 
+    let shown = operate(&mall, &["dlq", "show", id(0), "--json"], "").await.json();
+    assert_eq!((&shown["id"], &shown["consumer"]), (&json!(id(0)), &json!("customers")), "{shown}");
+
     let again = operate(&mall, &["dlq", "retry", id(0), "--wait", "1s"], "").await;
     assert_eq!(again.code, Some(1), "{again:?}");
     assert!(again.out.contains("still parked"), "{again:?}");
