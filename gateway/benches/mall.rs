@@ -343,7 +343,17 @@ async fn buyers(backend: Backend, count: usize, time: Duration) {
     join_all((0..count).map(|_| bought_some(&server.client, &shelf, 2))).await;
     let shopped = shop(&server.client, &shelf, count, time).await;
     let memory = server.memory().map_or_else(String::new, |memory| format!("; {memory:.1} MB"));
-    row(&format!("{count} buyers"), backend.name(), &format!("{shopped}{memory}"), "", None);
+    // Fewer buyers wait for their orders rather than the mall for buyers.
+    let (goal, reached) = match backend {
+        Backend::Files | Backend::Postgres | Backend::Jetstream if count == 64 => {
+            ("≥ 150 orders/s", Some(shopped.rate >= 150.0))
+        }
+        Backend::Files | Backend::Postgres | Backend::Jetstream | Backend::Microservices => {
+            ("", None)
+        }
+    };
+    let measured = format!("{shopped}{memory}");
+    row(&format!("{count} buyers"), backend.name(), &measured, goal, reached);
 }
 
 /// What customers who shopped at the same time saw of the mall.
@@ -620,8 +630,8 @@ async fn growth(backend: Backend, plan: &Plan) {
             &format!("{CROWD} buyers, {stored} orders stored"),
             backend.name(),
             &format!("{shopped}; {:.0} % of the first", 100.0 * rate / base),
-            "≥ 150 orders/s, ≥ 85 % of the first",
-            Some(rate >= 150.0 && rate >= 0.85 * base),
+            "≥ 85 % of the first",
+            Some(rate >= 0.85 * base),
         );
     }
 }
