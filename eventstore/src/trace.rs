@@ -156,8 +156,7 @@ impl Span {
     /// is recorded; else the beginning of one, if chance will have it.
     #[must_use]
     pub fn enter(parent: Option<Place<'_>>, name: impl Into<Cow<'static, str>>) -> Self {
-        let Some(tracer) = TRACER.get() else { return Self(None) };
-        Self::enter_if_sampled(&**tracer, None, parent, name)
+        Self::enter_since(None, parent, name.into())
     }
 
     /// The same of what began before.
@@ -167,20 +166,19 @@ impl Span {
         parent: Option<Place<'_>>,
         name: impl Into<Cow<'static, str>>,
     ) -> Self {
-        let Some(tracer) = TRACER.get() else { return Self(None) };
-        Self::enter_if_sampled(&**tracer, Some(began), parent, name)
+        Self::enter_since(Some(began), parent, name.into())
     }
 
-    fn enter_if_sampled(
-        tracer: &dyn Tracer,
+    fn enter_since(
         began: Option<Instant>,
         parent: Option<Place<'_>>,
-        name: impl Into<Cow<'static, str>>,
+        name: Cow<'static, str>,
     ) -> Self {
+        let Some(tracer) = TRACER.get() else { return Self(None) };
         if !parent.map_or_else(|| tracer.samples(), |parent| is_sampled(parent.traceparent)) {
             return Self(None);
         }
-        Self(Some(tracer.start(New { name: name.into(), kind: SpanKind::Server, parent, began })))
+        Self(Some(tracer.start(New { name, kind: SpanKind::Server, parent, began })))
     }
 
     /// What follows from something, if the trace it is in is recorded. The name

@@ -182,8 +182,7 @@ pub(super) async fn upgrade(
     let on_upgrade = on_upgrade.ok_or_else(no_upgrade)?;
 
     let speaks = speaks_our_protocol(&parts.headers);
-    let request_id = context.request_id;
-    let trace = CallerTrace::of_headers(&parts.headers);
+    let RequestContext { request_id, trace, .. } = context;
     // Counted from now, so that no drain misses a socket between two tasks.
     let serving = Arc::clone(&door);
     door.sockets.spawn(async move {
